@@ -1,0 +1,91 @@
+/** A virtual CPU: what the hypervisor keeps per vcpu (cpu-and-events.md section 1). Plain state; rules live elsewhere. */
+import { CPU_STATE_SIZE } from '../cpu/layout.ts';
+import type { Domain } from './domain.ts';
+import type { Refusal } from './refusal.ts';
+
+export const RUNSTATE_running = 0;
+export const RUNSTATE_runnable = 1;
+export const RUNSTATE_blocked = 2;
+export const RUNSTATE_offline = 3;
+
+export class Vcpu {
+  readonly domain: Domain;
+  readonly id: number;
+
+  /** Saved architectural state while not on a processor (Processor.saveState). */
+  readonly saved = new Uint8Array(CPU_STATE_SIZE);
+
+  // --- run state
+  initialised = false;
+  /** VCPUOP_down, or never brought up. */
+  down = true;
+  blocked = false;
+  /** Blocked in SCHEDOP_poll on pollPorts (null: not polling). */
+  pollPorts: number[] | null = null;
+  runstate = RUNSTATE_offline;
+  runstateEntryTime = 0;
+  /** Nanoseconds spent in each runstate, the current one up to runstateEntryTime. */
+  readonly runstateTime = new Float64Array(4);
+  /** Linear address of the registered runstate area, 0 none. */
+  runstateArea = 0;
+  /** Linear address of the registered time area, 0 none. */
+  timeArea = 0;
+
+  // --- where its vcpu_info lives: machine address (in shared_info, or where register_vcpu_info put it)
+  vcpuInfo = 0;
+  vcpuInfoRegistered = false;
+
+  // --- traps: virtual IDT, 256 entries
+  readonly trapFlags = new Uint8Array(256);
+  readonly trapCs = new Uint16Array(256);
+  readonly trapAddress = new Uint32Array(256);
+  eventCallbackCs = 0;
+  eventCallbackEip = 0;
+  failsafeCallbackCs = 0;
+  failsafeCallbackEip = 0;
+  /** callback_op's CALLBACKF_mask_events of the failsafe callback. */
+  failsafeMasksEvents = false;
+  nmiHandler = 0;
+  nmiPending = false;
+  nmiMasked = false;
+
+  // --- stack for entries from ring 2 and 3
+  kernelSs = 0xe021;
+  kernelEsp = 0;
+
+  // --- page tables and descriptors
+  /** Frame of the root table (L2 or PAE L3); 0 none. Holds one reference and one type reference. */
+  rootMfn = 0;
+  readonly gdtFrames = new Int32Array(14).fill(-1);
+  gdtEntries = 0;
+  ldtBase = 0;
+  ldtEntries = 0;
+  /** Frames of LDT pages already checked and typed, -1 not yet (16 pages at most). */
+  readonly ldtFrames = new Int32Array(16).fill(-1);
+
+  // --- virtual control state
+  virtualTs = false;
+  virtualCr2 = 0;
+  iopl = 0;
+  ioBitmap = 0;
+  ioBitmapPorts = 0;
+  /** DR0-DR7 as the guest set them. */
+  readonly debugRegisters = new Uint32Array(8);
+
+  // --- timers: absolute virtual ns, Infinity when not armed
+  singleShotDeadline = Number.POSITIVE_INFINITY;
+  periodicPeriod = 10_000_000;
+  periodicDeadline = Number.POSITIVE_INFINITY;
+  pollDeadline = Number.POSITIVE_INFINITY;
+
+  /** VIRQ number -> port, 0 not bound. */
+  readonly virqPort = new Uint16Array(24);
+
+  /** The last things that were refused to this vcpu, newest last; explained when the domain ends badly. */
+  readonly refusals: Refusal[] = [];
+
+  constructor(domain: Domain, id: number) {
+    this.domain = domain;
+    this.id = id;
+  }
+}
