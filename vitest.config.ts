@@ -1,0 +1,29 @@
+/** Unit tests: the engine and the command line under plain Node, the face under jsdom. */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    // Two cores are the common case; engine tests are CPU-bound.
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'engine',
+          environment: 'node',
+          include: [
+            'src/{base,format,wasm,cpu,xen,vmi,machine,inspect,worker,cli}/**/*.test.ts',
+            '{guests,bench,scripts}/**/*.test.ts',
+          ],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'ui',
+          environment: 'jsdom',
+          include: ['src/{store,ui}/**/*.test.{ts,tsx}'],
+        },
+      },
+    ],
+  },
+});
