@@ -1,13 +1,17 @@
 /**
  * The hypervisor: the one object that holds its state together. Rules are functions over it, in files named after
- * their subject; this file only says what there is.
+ * their subject; this file only says what there is. createHypervisor() in hypervisor-core.ts makes one.
  */
 import type { Processor } from '../cpu/cpu.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
 import type { Costs } from './costs.ts';
 import type { Domain } from './domain.ts';
 import type { FrameTable } from './frames.ts';
+import type { GuestAccess } from './guest-access.ts';
+import type { Caller } from './hypercalls/row.ts';
 import type { M2p } from './m2p.ts';
+import type { Refusal } from './refusal.ts';
+import type { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -22,6 +26,19 @@ export interface HypervisorHooks {
   domainEnded(domain: Domain): void;
 }
 
+/** Simulated devices on I/O ports, for domains with rights to them. */
+export interface IoPorts {
+  /** Has the administrator given this domain the ports? */
+  allowed(domain: Domain, port: number, size: number): boolean;
+  read(port: number, size: number): number;
+  write(port: number, size: number, value: number): void;
+}
+
+/** Bits of Hypervisor.breakOn. */
+export const BREAK_ON_HYPERCALL = 1;
+/** An upcall or exception was delivered to a guest. */
+export const BREAK_ON_DELIVERY = 2;
+
 export interface Hypervisor {
   readonly memory: PhysicalMemory;
   readonly cpu: Processor;
@@ -30,12 +47,32 @@ export interface Hypervisor {
   readonly trace: Trace;
   readonly costs: Costs;
   readonly hooks: HypervisorHooks;
+  readonly guest: GuestAccess;
+  readonly scheduler: Scheduler;
+  /** The one Caller object that hypercall handlers are given; valid during a hypercall. */
+  readonly caller: Caller;
   /** Indexed by domid; holes are undefined. */
   readonly domains: (Domain | undefined)[];
   /** The vcpu whose state is on the processor, null when idle. */
   current: Vcpu | null;
   /** UTC seconds at system time 0 (configuration). */
   wallClockSeconds: number;
+  /** Devices of the initial domain; null: none. */
+  ioPorts: IoPorts | null;
+
+  /** The current vcpu's events must be looked at before it goes on (it was kicked, or a timer fired). */
+  returnPathDue: boolean;
+  /** The scheduler must choose again before the current vcpu goes on. */
+  rescheduleDue: boolean;
+  /** runSlice comes back at the next instruction boundary. */
+  stopRequested: boolean;
+  /** BREAK_ON_* bits: set stopRequested when such a thing happens. */
+  breakOn: number;
+  /** The last refusal recorded during the current hypercall or fault, for the trace. */
+  lastRefusal: Refusal | null;
+  /** State of the seeded generator. */
+  randomState: number;
+
   /** Seeded generator: unsigned 32-bit. The only source of randomness. */
   random(): number;
   now(): number;
