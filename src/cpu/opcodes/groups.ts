@@ -134,11 +134,13 @@ const GROUPS_8_TO_15: readonly Row[] = [
   row(0x0fae, 'fxsave', 'Mfx', 'Store x87 (and SSE) state, 512 bytes on a 16-byte boundary.', {
     reg: 0,
     mod: 'mem',
+    mandatory: 'none',
     canFault: true,
   }),
   row(0x0fae, 'fxrstor', 'Mfx', 'Load x87 (and SSE) state, 512 bytes on a 16-byte boundary.', {
     reg: 1,
     mod: 'mem',
+    mandatory: 'none',
     canFault: true,
   }),
 ];

@@ -47,7 +47,7 @@ export interface Row {
   readonly modrm?: number;
   /** Values of ModRM.reg that are undefined (segment registers 6 and 7, CR1, ...). */
   readonly exceptReg?: readonly number[];
-  /** Mandatory prefix, for SSE and the like. Absent: the row takes any. */
+  /** Mandatory prefix, for SSE and the like. Absent: the row takes any. 'none': 66, F2 and F3 make it undefined. */
   readonly mandatory?: 'none' | '66' | 'f2' | 'f3';
   /** Unique name, e.g. 'add Ev,Gv'. Defaults to mnemonic and operands. */
   readonly id: string;
