@@ -48,9 +48,15 @@ export interface LabApi {
   /** Replaces all subscriptions. Keys are chosen by the caller and name the views in snapshots. */
   subscribe(subscriptions: Record<string, ViewQuery>): Promise<void>;
   /** Sinks for what the worker sends by itself (comlink proxies). */
-  listen(onSnapshot: (snapshot: Snapshot) => void, onConsole: (chunk: ConsoleChunk) => void): Promise<void>;
+  listen(
+    onSnapshot: (snapshot: Snapshot) => void,
+    /** Resolves when the text is on the screen: that is the flow control. */
+    onConsole: (chunk: ConsoleChunk) => void | Promise<void>,
+  ): Promise<void>;
   /** Browser-side acknowledgement of a snapshot: the worker sends at most one unacknowledged snapshot. */
   acknowledge(sequence: number): void;
+  /** Answers at once, also while a guest spins: the watchdog's question. */
+  ping(): Promise<void>;
 }
 
 export interface ConsoleChunk {
@@ -226,6 +232,8 @@ export interface PageTablesView {
   vcpu: number;
   abi: 'x86_32' | 'x86_32p';
   rootMfn: number;
+  /** Which row of the flattened tree rows[0] is: the window's, unless the tree has become shorter. */
+  from: number;
   rows: PageTableRow[];
   /** Rows of the whole flattened tree. */
   totalRows: number;
@@ -296,5 +304,14 @@ export interface TraceView {
 }
 export interface HypercallsView {
   view: 'hypercalls';
-  rows: { number: number; name: string; sub: string | null; seed: string | null; vmi: string | null; calls: number; refused: number; doc: string }[];
+  rows: {
+    number: number;
+    name: string;
+    sub: string | null;
+    seed: string | null;
+    vmi: string | null;
+    calls: number;
+    refused: number;
+    doc: string;
+  }[];
 }
