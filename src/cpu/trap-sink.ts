@@ -25,7 +25,10 @@ export interface TrapSink {
    */
   descriptorAddress(selector: number): number;
 
-  /** (inside) Stack for a transfer to a more privileged ring through a call gate or interrupt gate (TSS ssN:espN). */
+  /**
+   * (inside) Stack for a transfer to a more privileged ring through a call gate or interrupt gate (TSS ssN:espN).
+   * ss DESCRIPTOR_OUTSIDE_TABLE: the TSS does not reach so far (#TS(TR)); DESCRIPTOR_FAULT as above.
+   */
   kernelStack(ring: number): { ss: number; esp: number };
 
   /** (inside) IN, OUT that passed the processor's own check (IOPL or TSS bitmap). size is 1, 2 or 4. */
@@ -33,6 +36,9 @@ export interface TrapSink {
   portWrite(port: number, size: number, value: number): void;
   /** (inside) Is this access allowed although CPL > IOPL (TSS I/O bitmap)? */
   portAllowed(port: number, size: number): boolean;
+
+  /** (inside) IF became 1 (STI, POPF, IRET): a sink with an interrupt waiting asks the CPU to leave the loop. */
+  interruptsEnabled?(): void;
 
   /** HLT at ring 0; eip is behind it. */
   halted(): void;

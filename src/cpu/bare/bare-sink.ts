@@ -136,6 +136,10 @@ export class BareSink implements TrapSink {
     return bitmapAllows(this.cpu, port, size);
   }
 
+  interruptsEnabled(): void {
+    if (this.waiting.length > 0) this.cpu.requestExit();
+  }
+
   halted(): void {
     this.isHalted = true;
     this.cpu.requestExit();
