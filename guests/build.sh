@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Builds every guest image into public/guests (or the folder given), reproducibly: gcc -m32, no libc, no build id.
+#
+#   name-x86_32.elf    2-level tables, the forms and the __xen_guest string of Xen 3.0.2
+#   name-x86_32p.elf   PAE tables, the later forms and ELF notes
+set -euo pipefail
+cd "$(dirname "$0")"
+out=${1:-../public/guests}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+CFLAGS=(-m32 -march=i686 -O2 -std=gnu11 -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables
+	-fcf-protection=none -mno-sse -mno-mmx -fno-strict-aliasing -fwrapv -Wall -Wextra -Werror -Ilib
+	-ffile-prefix-map="$PWD"=guests)
+
+# programs NAME: the flat ring-3 programs of NAME/user, as one assembly file with a table of them.
+programs() {
+	local name=$1 source program table="$work/$1-programs.S"
+	{
+		echo '	.section .rodata'
+		echo '	.globl programs'
+		echo 'programs:'
+	} >"$table"
+	for source in "$name"/user/*.c; do
+		program=$(basename "$source" .c)
+		[ "$program" = start ] && continue
+		gcc "${CFLAGS[@]}" -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noexecstack \
+			-Wl,--no-warn-rwx-segments -Wl,-T,"$name/user/user.ld" -o "$work/$program.user" \
+			"$name/user/start.c" "$source" lib/printf.c lib/string.c
+		objcopy -O binary "$work/$program.user" "$work/$program.bin"
+		echo "	.long name_$program, start_$program, end_$program" >>"$table"
+	done
+	echo '	.long 0, 0, 0' >>"$table"
+	for source in "$name"/user/*.c; do
+		program=$(basename "$source" .c)
+		[ "$program" = start ] && continue
+		printf 'name_%s: .asciz "%s"\n\t.align 16\nstart_%s: .incbin "%s.bin"\nend_%s:\n' \
+			"$program" "$program" "$program" "$program" "$program" >>"$table"
+	done
+	echo '	.section .note.GNU-stack, "", @progbits' >>"$table"
+	(cd "$work" && gcc -m32 -c "$name-programs.S" -o "$name-programs.o")
+}
+
+# build NAME SUFFIX FLAGS...
+build() {
+	local name=$1 suffix=$2 objects=() source object
+	shift 2
+	for source in lib/boot.S lib/entry.S lib/*.c "$name"/*.S "$name"/*.c; do
+		[ -e "$source" ] || continue
+		object="$work/$name-$suffix-$(echo "$source" | tr / _).o"
+		gcc "${CFLAGS[@]}" -I"$name" "$@" -c "$source" -o "$object"
+		objects+=("$object")
+	done
+	[ -d "$name/user" ] && objects+=("$work/$name-programs.o")
+	gcc -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,norelro -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
+		-Wl,-T,lib/link.ld -o "$out/$name-$suffix.elf" "${objects[@]}"
+	strip --strip-debug "$out/$name-$suffix.elf"
+}
+
+for name in $(find . -mindepth 1 -maxdepth 1 -type d ! -name lib -printf '%f\n' | sort); do
+	ls "$name"/*.c >/dev/null 2>&1 || continue
+	[ -d "$name/user" ] && programs "$name"
+	build "$name" x86_32 -DXEN_302
+	build "$name" x86_32p -DXEN_PAE
+done
+ls -l "$out"/*.elf | awk '{ print $5, $9 }'
