@@ -2,11 +2,10 @@
  * A bare machine: one processor, ports, and interrupts that arrive when the guest lets them. Its guest owns ring 0.
  */
 import type { Processor } from '../cpu.ts';
+import { FLAG_IF } from '../rare/flag-rules.ts';
 import { BareSink } from './bare-sink.ts';
 import { Ports } from './ports.ts';
 import { stateWord } from './tables.ts';
-
-const FLAG_IF = 0x200;
 
 export type BareStop = 'cycles' | 'halted' | 'triple-fault' | 'asked';
 

@@ -8,18 +8,19 @@ import type { Processor } from '../cpu.ts';
 import {
   refusalCode,
   refusalVector,
+  VECTOR_BP,
   VECTOR_DE,
   VECTOR_DF,
   VECTOR_GP,
+  VECTOR_OF,
   VECTOR_PF,
   VECTOR_TS,
 } from '../rare/descriptors.ts';
+import { FLAG_IF } from '../rare/flag-rules.ts';
 import { DESCRIPTOR_FAULT, type TrapSink } from '../trap-sink.ts';
 import { deliverThroughIdt, EXTERNAL, SOFTWARE } from './delivery.ts';
 import type { Ports } from './ports.ts';
 import { bitmapAllows, segmentDescriptor, setStateWord, stackOfRing, stateWord } from './tables.ts';
-
-const FLAG_IF = 0x200;
 
 /** What becomes of the machine when its processor can go no further by itself. */
 export interface BareEvents {
@@ -53,14 +54,18 @@ export class BareSink implements TrapSink {
   }
 
   exception(vector: number, errorCode: number): void {
-    this.deliver(vector, errorCode, true);
+    // #BP and #OF come from INT3 and INTO alone: software interrupts of one byte, which eip is behind already.
+    if (vector === VECTOR_BP || vector === VECTOR_OF) {
+      this.cpu.eip = (this.cpu.eip - 1) >>> 0;
+      this.softwareInterrupt(vector, 1);
+    } else this.deliver(vector, errorCode, true);
   }
 
   softwareInterrupt(vector: number, instructionLength: number): void {
     const behind = (this.cpu.eip + instructionLength) >>> 0;
     const refused = deliverThroughIdt(this.cpu, vector, -1, SOFTWARE, behind, false);
     // The interrupt itself is benign: whatever came up is delivered as an ordinary fault of the instruction.
-    if (refused !== 0) this.exception(refusalVector(refused), refusalCode(refused));
+    if (refused !== 0) this.deliver(refusalVector(refused), refusalCode(refused), true);
   }
 
   /** An external interrupt. It is delivered as soon as IF and the interrupt shadow allow: see deliverWaiting. */

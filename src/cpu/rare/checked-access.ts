@@ -154,10 +154,26 @@ const pushOffset = (stack: StackView, bytes: number): number =>
 /** Stores the first `count` words of $pushes, all or none: 0 or a refusal. The stack pointer is left to the caller. */
 export function pushAll(cpu: Processor, stack: StackView, count: number, size: number): number {
   const access = ACCESS_WRITE | stack.user;
+  const lowest = pushOffset(stack, count * size);
+  const bytes = count * size;
+  if (!isWritableData(stack.access)) return stack.fault;
+  const linear = (stack.base + lowest) >>> 0;
+  if (lowest + bytes <= stackMask(stack.access) && (linear & 0xfff) + bytes <= 4096) {
+    // The usual case: one page, no wrap.
+    if (!offsetAllowed(stack.access, stack.limit, lowest, bytes)) return stack.fault;
+    const maddr = cpu.translate(linear, access);
+    if (maddr >= 0) {
+      for (let i = 1; i <= count; i++) {
+        const at = maddr + bytes - i * size;
+        if (size === 4) cpu.memory.write32(at, $pushes[i - 1]!);
+        else cpu.memory.write16(at, $pushes[i - 1]! & 0xffff);
+      }
+      return 0;
+    }
+  }
   for (let i = 1; i <= count; i++) {
     const offset = pushOffset(stack, i * size);
-    if (!isWritableData(stack.access) || !offsetAllowed(stack.access, stack.limit, offset, size))
-      return stack.fault;
+    if (!offsetAllowed(stack.access, stack.limit, offset, size)) return stack.fault;
     const refused = probeLinear(cpu, (stack.base + offset) >>> 0, size, access);
     if (refused !== 0) return refused;
   }
