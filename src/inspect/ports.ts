@@ -1,0 +1,86 @@
+/** Event-channel ports of a domain, its vcpus' upcall state, and why something that is pending still waits. */
+import type { PortRow, PortsView } from '../worker/protocol.ts';
+import {
+  EVTCHNSTAT_closed,
+  EVTCHNSTAT_interdomain,
+  EVTCHNSTAT_ipi,
+  EVTCHNSTAT_pirq,
+  EVTCHNSTAT_unbound,
+  EVTCHNSTAT_virq,
+  VIRQ_NAMES,
+} from '../xen/abi/constants.ts';
+import type { Domain } from '../xen/domain.ts';
+import { PORT_reserved } from '../xen/evtchn.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { pendingSelector, portMasked, portPending, upcallMask, upcallPending } from '../xen/vcpu-info.ts';
+
+const STATES: Record<number, PortRow['state']> = {
+  [EVTCHNSTAT_unbound]: 'unbound',
+  [EVTCHNSTAT_interdomain]: 'interdomain',
+  [EVTCHNSTAT_pirq]: 'pirq',
+  [EVTCHNSTAT_virq]: 'virq',
+  [EVTCHNSTAT_ipi]: 'ipi',
+};
+
+function boundTo(hv: Hypervisor, domain: Domain, port: number): string {
+  const remote = domain.portRemoteDomain[port]!;
+  const target = domain.portTarget[port]!;
+  switch (domain.portState[port]) {
+    case EVTCHNSTAT_unbound:
+      return `waits for d${remote}`;
+    case EVTCHNSTAT_interdomain: {
+      if (remote !== hv.toolstackDomid) return `d${remote}:${target}`;
+      const use =
+        port === domain.consolePort ? 'console' : port === domain.storePort ? 'xenstore' : 'back end';
+      return `toolstack, ${use}`;
+    }
+    case EVTCHNSTAT_pirq:
+      return `PIRQ ${target}`;
+    case EVTCHNSTAT_virq:
+      return VIRQ_NAMES[target] ?? `VIRQ ${target}`;
+    default:
+      return `vcpu ${domain.portVcpu[port]}`;
+  }
+}
+
+/** The first port that is pending but cannot be delivered now, and the reason. */
+function waitingNote(rows: readonly PortRow[], vcpus: PortsView['vcpus']): string | null {
+  for (const row of rows) {
+    if (!row.pending) continue;
+    if (row.masked) return `Port ${row.port} waits: it is pending, but its own mask bit is set.`;
+    const vcpu = vcpus[row.vcpu];
+    if (vcpu?.upcallMask)
+      return `Port ${row.port} waits: vcpu ${row.vcpu} has its upcall mask set, as IF clear on bare hardware.`;
+    if (vcpu && !vcpu.upcallPending)
+      return `Port ${row.port} is pending, but nobody set the upcall byte of vcpu ${row.vcpu}: the guest handles it by itself.`;
+  }
+  return null;
+}
+
+export function portsView(hv: Hypervisor, domid: number): PortsView | null {
+  const domain = hv.domains[domid];
+  if (domain === undefined || domain.sharedInfoMfn === 0) return null;
+  const rows: PortRow[] = [];
+  for (let port = 1; port < domain.portLimit; port++) {
+    const state = domain.portState[port]!;
+    if (state === EVTCHNSTAT_closed || state === PORT_reserved) continue;
+    rows.push({
+      port,
+      state: STATES[state]!,
+      boundTo: boundTo(hv, domain, port),
+      vcpu: domain.portVcpu[port]!,
+      pending: portPending(hv, domain, port),
+      masked: portMasked(hv, domain, port),
+      sent: domain.portCount[port]!,
+    });
+  }
+  const vcpus = domain.vcpus
+    .filter((v) => v.vcpuInfo !== 0)
+    .map((v) => ({
+      vcpu: v.id,
+      upcallPending: upcallPending(hv, v),
+      upcallMask: upcallMask(hv, v),
+      pendingSel: pendingSelector(hv, v),
+    }));
+  return { view: 'ports', domid, rows, vcpus, note: waitingNote(rows, vcpus) };
+}

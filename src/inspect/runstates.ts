@@ -1,0 +1,43 @@
+/** Runstates of every vcpu: where its time went, and the intervals of the last while. */
+import type { RunstateInterval, RunstateLane, RunstatesView } from '../worker/protocol.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { RUNSTATE_NAMES, timeIn } from '../xen/runstate.ts';
+import { RunstateHistory, type Vcpu } from '../xen/vcpu.ts';
+
+/** Intervals that overlap [since, now], oldest first; bounded by the recorder's capacity. */
+function intervals(hv: Hypervisor, vcpu: Vcpu, since: number): RunstateInterval[] {
+  const { history } = vcpu;
+  const now = hv.now();
+  const list: RunstateInterval[] = [];
+  const first = Math.max(0, history.total - RunstateHistory.CAPACITY);
+  for (let n = history.total - 1, to = now; n >= first; n--) {
+    const slot = n % RunstateHistory.CAPACITY;
+    const from = history.from[slot]!;
+    const open = n === history.total - 1;
+    if (to >= since && to > from) {
+      const ring = open && hv.current === vcpu ? hv.cpu.cpl : history.ring[slot]!;
+      list.push({ from, to, state: RUNSTATE_NAMES[history.state[slot]!]!, ring });
+    }
+    if (from < since) break;
+    to = from;
+  }
+  return list.reverse();
+}
+
+export function runstatesView(hv: Hypervisor, historyNs: number): RunstatesView {
+  const now = hv.now();
+  const lanes: RunstateLane[] = [];
+  for (const domain of hv.domains) {
+    for (const vcpu of domain?.vcpus ?? []) {
+      lanes.push({
+        domid: vcpu.domain.id,
+        vcpu: vcpu.id,
+        state: RUNSTATE_NAMES[vcpu.runstate]!,
+        times: [0, 1, 2, 3].map((state) => timeIn(hv, vcpu, state)),
+        createdAt: vcpu.domain.createdAt,
+        history: intervals(hv, vcpu, now - historyNs),
+      });
+    }
+  }
+  return { view: 'runstates', now, lanes };
+}
