@@ -1,0 +1,79 @@
+/**
+ * Why the last check of the memory model failed. Rules deep inside a validation fill this one record and return an
+ * errno; the hypercall or fault at the top turns it into a Refusal of its vcpu. Text is built on failure only.
+ */
+import { EFAULT, EINVAL, ESRCH } from './abi/errno.ts';
+import type { Domain } from './domain.ts';
+import { typeName } from './frames.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import { refuse } from './refuse.ts';
+import type { Vcpu } from './vcpu.ts';
+
+/** SCRATCH: valid from a failed check until the next one. */
+const denial = { rule: '', because: '', legal: '', mfn: -1, type: -1, entry: -1 };
+
+export const hex = (n: number): string => n.toString(16);
+
+/** Notes why and hands the errno back. @param type of the frame when it was refused; -1: does not matter. */
+export function deny(
+  errno: number,
+  rule: string,
+  because: string,
+  legal: string,
+  mfn = -1,
+  type = -1,
+  entry = -1,
+): number {
+  denial.rule = rule;
+  denial.because = because;
+  denial.legal = legal;
+  denial.mfn = mfn;
+  denial.type = type;
+  denial.entry = entry;
+  return errno;
+}
+
+/** A validation failed in entry `index` of a table: the reason gets its place. */
+export function denyInEntry(errno: number, tableType: number, tableMfn: number, index: number): number {
+  denial.because = `entry ${index} of ${typeName(tableType)} table ${hex(tableMfn)}: ${denial.because}`;
+  if (denial.entry < 0) denial.entry = index;
+  return errno;
+}
+
+/** What the domain's hypervisor generation answers: 3.0.2 knows EINVAL, ESRCH and EFAULT only. */
+export function errnoFor(domain: Domain, errno: number): number {
+  if (errno >= 0 || domain.personality !== '3.0.2') return errno;
+  return errno === ESRCH || errno === EFAULT ? errno : EINVAL;
+}
+
+/** Records the last denial as a refusal of `vcpu`. @returns the errno in the caller's generation. */
+export function refuseDenied(
+  hv: Hypervisor,
+  vcpu: Vcpu,
+  operation: string,
+  errno: number,
+  valueLow = 0,
+  valueHigh = 0,
+  va = -1,
+): number {
+  const answer = errnoFor(vcpu.domain, errno);
+  refuse(hv, vcpu, {
+    operation,
+    rule: denial.rule,
+    outcome: { errno: answer },
+    because: denial.because,
+    legal: denial.legal,
+    valueLow,
+    valueHigh,
+    ...(denial.mfn >= 0 ? { mfn: denial.mfn } : {}),
+    ...(denial.type >= 0 ? { frameType: typeName(denial.type) } : {}),
+    ...(denial.entry >= 0 ? { entry: denial.entry } : {}),
+    ...(va >= 0 ? { va } : {}),
+  });
+  return answer;
+}
+
+/** The last denial's reason, for a sentence about a domain that dies of it. */
+export function lastReason(): string {
+  return denial.because;
+}

@@ -1,0 +1,69 @@
+/** Hypercall 1, mmu_update: page-table and M2P entries, each 16 bytes: ptr with the command in its low bits, value. */
+import { EFAULT } from '../abi/errno.ts';
+import { refuseDenied } from '../denial.ts';
+import { frameOwnerFor, tableOwnerFor } from '../foreign.ts';
+import { mmuUpdate } from '../mmu-update.ts';
+import type { Caller, HypercallRow } from './row.ts';
+
+const ENTRY_SIZE = 16;
+/** Set in the count of a call that Xen had interrupted: `done` already holds a number. */
+export const RESUMED = 0x8000_0000;
+
+/** Count and done pointer of the two batched calls: how many entries were done before, or -1: EFAULT. */
+export function doneBefore({ hv, domain }: Caller, count: number, donePointer: number): number {
+  return count & RESUMED && donePointer !== 0 ? hv.guest.readU32(domain, donePointer) : 0;
+}
+
+function run(caller: Caller, args: Uint32Array): number {
+  const { hv, domain, vcpu } = caller;
+  const array = args[0]!;
+  const count = args[1]! & ~RESUMED;
+  const donePointer = args[2]!;
+  const before = doneBefore(caller, args[1]!, donePointer);
+  if (before < 0) return EFAULT;
+  const modern = domain.personality !== '3.0.2';
+
+  let done = 0;
+  let result = 0;
+  if (!hv.guest.inRange(domain, array, count * ENTRY_SIZE)) {
+    if (modern) return EFAULT;
+    result = EFAULT;
+  } else {
+    const owner = frameOwnerFor(hv, domain, args[3]!);
+    const tables = tableOwnerFor(hv, domain, args[3]!);
+    if (owner < 0) result = refuseDenied(hv, vcpu, 'mmu_update', owner);
+    else if (typeof tables === 'number') result = refuseDenied(hv, vcpu, 'mmu_update', tables);
+    while (result === 0 && done < count && typeof tables !== 'number') {
+      const entry = hv.guest.read(domain, array + done * ENTRY_SIZE, ENTRY_SIZE);
+      if (entry === null) {
+        result = EFAULT;
+        break;
+      }
+      const ptr = entry.getUint32(0, true);
+      const low = entry.getUint32(8, true);
+      const high = entry.getUint32(12, true);
+      const errno = mmuUpdate(hv, tables, owner, ptr, entry.getUint32(4, true), low, high);
+      if (errno !== 0) result = refuseDenied(hv, vcpu, 'mmu_update', errno, low, high);
+      else done++;
+    }
+  }
+  if (donePointer !== 0) hv.guest.writeU32(domain, donePointer, before + done);
+  return result;
+}
+
+export const mmuUpdateRow: HypercallRow = {
+  number: 1,
+  name: 'mmu_update',
+  args: [
+    { name: 'req', as: 'pointer' },
+    { name: 'count', as: 'dec' },
+    { name: 'done', as: 'pointer' },
+    { name: 'foreigndom', as: 'domid' },
+  ],
+  doc:
+    'Changes page-table entries, each named by its machine address and checked before it is stored, and M2P ' +
+    'entries. Stops at the first failure; `done` receives the number of entries that were done.',
+  seed: 'mmu_update',
+  vmi: 'VMI_SetPxE',
+  run,
+};
