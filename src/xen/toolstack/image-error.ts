@@ -41,8 +41,7 @@ export type ImageErrorCode =
   | 'command-line-too-long'
   | 'bad-memory-size'
   | 'bad-vcpu-count'
-  | 'domain-zero-exists'
-  | 'tables-refused';
+  | 'domain-zero-not-first';
 
 export interface ImageError extends UserError {
   code: ImageErrorCode;
