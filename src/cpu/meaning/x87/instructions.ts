@@ -47,6 +47,7 @@ import {
   ES,
   EXP_MAX,
   exponentOf,
+  FCW,
   FPR,
   IE,
   INDEFINITE,
@@ -124,6 +125,10 @@ export interface Library {
   readonly finishStore: Callee;
   /** (ST number, pop): FST ST(i) */
   readonly storeSt: Callee;
+  /** (ST number): as FSTP, but empty registers are copied and no error */
+  readonly storeQuietly: Callee;
+  /** (new control word) */
+  readonly loadControl: Callee;
   /** (ST number) */
   readonly exchange: Callee;
   /** (ST number, condition): FCMOVcc */
@@ -675,6 +680,39 @@ export function defineLibrary(module: ModuleBuilder): Library {
     ];
   });
 
+  const storeQuietly = define(module, VOID, (s) => {
+    const i = s.param32(),
+      phys = s.local32(),
+      at = s.local32(),
+      empty = s.local32();
+    return [
+      top(phys, at),
+      i.set(physical(statusWord(), i)),
+      empty.set(isEmpty(tagWord(), phys)),
+      put(slot(i), loadSig(at), loadSe(at)),
+      when(empty, [markEmpty(i)], [markUsed(i)]),
+      callVoid(pop),
+    ];
+  });
+  /** An exception that is pending and no longer masked is signalled by the next instruction; and the reverse. */
+  const loadControl = define(module, VOID, (s) => {
+    const cw = s.param32();
+    return [
+      store16(0, cw.or(0x40), FCW),
+      setStatusWord(
+        statusWord()
+          .and(~(ES | BUSY))
+          .or(
+            statusWord()
+              .and(cw.xor(-1))
+              .and(0x3f)
+              .ne(0)
+              .pick(ES | BUSY, 0),
+          ),
+      ),
+    ];
+  });
+
   // --- moving and the stack itself
 
   const exchange = define(module, VOID, (s) => {
@@ -761,6 +799,8 @@ export function defineLibrary(module: ModuleBuilder): Library {
     ready,
     finishStore,
     storeSt,
+    storeQuietly,
+    loadControl,
     exchange,
     moveIf,
     free,

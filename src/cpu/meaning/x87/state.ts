@@ -40,6 +40,9 @@ export const QUIET = 1n << 62n;
 export const INDEFINITE = 0xc000_0000_0000_0000n;
 export const INDEFINITE_SE = 0xffff;
 
+/** In `fop`: the opcode is the one at FCS:FIP. */
+export const FOP_FROM_CODE = 0x8000;
+
 export const FPR = addressOf('fpr');
 export const FCW = addressOf('fcw');
 export const FSW = addressOf('fsw');
