@@ -1,4 +1,5 @@
 /** A domain: what the hypervisor keeps per guest. Plain state; rules live in the files named after their subject. */
+import { GrantBooks } from './grant-books.ts';
 import type { Abi, Personality } from './personality.ts';
 import type { Refusal } from './refusal.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -62,6 +63,8 @@ export class Domain {
   sharedInfoMfn = 0;
   /** Xen-heap frames of the grant table. */
   readonly grantFrames: number[] = [];
+  /** What it granted and mapped (grants.ts). */
+  readonly grants = new GrantBooks();
   /** vm_assist bitmap. */
   vmAssist = 0;
 
@@ -74,6 +77,16 @@ export class Domain {
   readonly portVcpu = new Uint8Array(EVTCHN_PORTS);
   /** Events sent to this port since it was bound. */
   readonly portCount = new Float64Array(EVTCHN_PORTS);
+
+  /** Ports below this number are valid: 3.0.2 allocates them in buckets of 128. */
+  portLimit: number;
+
+  /** SCHEDOP_watchdog: absolute virtual ns, Infinity when not armed. */
+  readonly watchdogs = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  /** SCHEDOP_shutdown_code: what a later shutdown reports instead of its own reason; -1 not set. */
+  shutdownCode = -1;
+  /** UUID, for XENVER_guest_handle. */
+  readonly handle = new Uint8Array(16);
 
   // --- what the builder told the guest; 0 when absent (privileged)
   consoleMfn = 0;
@@ -90,5 +103,6 @@ export class Domain {
     this.entryBytes = config.abi === 'x86_32p' ? 8 : 4;
     this.holeStart = holeStart;
     this.maxFrames = config.maxFrames;
+    this.portLimit = config.personality === '3.0.2' ? 128 : EVTCHN_PORTS;
   }
 }
