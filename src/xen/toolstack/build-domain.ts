@@ -1,20 +1,21 @@
 /**
  * The domain builder: from an image and a wish to a paused domain whose first vcpu stands at its entry point.
- * boot.md sections 1 to 4; the arithmetic is layout.ts, the bytes domain-memory.ts, the registers first-context.ts.
+ * boot.md sections 1 to 4; the arithmetic is layout.ts, the bytes domain-memory.ts, the registers vcpu-context.ts.
  */
 import { invariant } from '../../base/assert.ts';
+import { VMASST_TYPE_pae_extended_cr3 } from '../abi/constants.ts';
 import type { Domain } from '../domain.ts';
 import { createDomain } from '../domain-lifecycle.ts';
-import { domainMemory } from '../domain-memory.ts';
+import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
 import { toolstackAllocUnbound, toolstackBind } from '../evtchn.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { rootType } from '../page-table-entries.ts';
 import type { Abi, Personality } from '../personality.ts';
 import { pin } from '../pinning.ts';
-import { initialiseVcpu } from '../vcpu-context.ts';
+import { setRoot } from '../roots.ts';
+import { setBootState } from '../vcpu-context.ts';
 import { loadKernel, PseudoPhysical, writeP2mList, writePageTables } from './domain-memory.ts';
 import { requiresDomainZero } from './features.ts';
-import { firstContext } from './first-context.ts';
 import { chooseAbi, type GuestImage, readImage } from './image.ts';
 import { type ImageResult, imageError } from './image-error.ts';
 import { type DomainLayout, layOut } from './layout.ts';
@@ -134,9 +135,8 @@ function tooBig(hv: Hypervisor, frames: number) {
 function giveFrames(hv: Hypervisor, domain: Domain, count: number): Uint32Array {
   const p2m = new Uint32Array(count);
   for (let pfn = 0; pfn < count; pfn++) {
-    const mfn = hv.frames.allocDomainFrame(domain.id);
+    const mfn = allocateDomainFrame(hv, domain);
     invariant(mfn >= 0, 'free frames ran out although they were counted');
-    domain.totalFrames++;
     p2m[pfn] = mfn;
     hv.m2p.set(mfn, pfn);
   }
@@ -188,16 +188,13 @@ function fill(
   const rootMfn = p2m[rootPfn]!;
   const pinned = pin(hv, domain, rootMfn, rootType(domain));
   invariant(pinned === 0, `the builder's own page tables were refused (${pinned})`);
-  const context = firstContext(domain, {
-    entry: image.entry,
-    stackTop: va(layout.stackPfn + 1),
-    startInfo: va(layout.startInfoPfn),
-    rootMfn,
-    extendedCr3: image.pae === 'extended-cr3',
-  });
-  const started = initialiseVcpu(hv, domain.vcpus[0]!, context);
-  invariant(started === 0, `the builder's own vcpu context was refused (${started})`);
-  domain.vcpus[0]!.down = false;
+  const vcpu = domain.vcpus[0]!;
+  const rooted = setRoot(hv, vcpu, rootMfn);
+  invariant(rooted === 0, `the builder's own root table was refused (${rooted})`);
+  setBootState(hv, vcpu, image.entry, va(layout.stackPfn + 1), va(layout.startInfoPfn));
+  if (domain.personality !== '3.0.2' && image.pae === 'extended-cr3') {
+    domain.vmAssist |= 1 << VMASST_TYPE_pae_extended_cr3;
+  }
 }
 
 /** Port 1 is the xenstore's, port 2 the console's. Both ends are connected and nothing is raised. */

@@ -151,6 +151,9 @@ export class Toolstack {
     // Its last words: printed before it ended, perhaps not yet announced.
     this.#console(served)?.poll();
     served.store?.close();
+    // Its nodes go with it, as with a control domain that clears up at once: nobody finds a dead peer. The domain
+    // itself stays to be looked at until it is destroyed.
+    removeDomainNodes(this.store, domain);
     this.store.release(domain.id);
     this.#deliverWatchEvents();
   }

@@ -1,0 +1,40 @@
+/**
+ * Everything that reached the machine from outside, with the virtual cycle at which it did: together with the
+ * images and the configuration it determines the run. Replaying a log gives the same run, bit for bit.
+ */
+export interface InputEntry {
+  /** Virtual cycle (= ns) between two instructions at which the bytes were handed over. */
+  cycle: number;
+  /** Instructions retired by then: a check when the log is read again. */
+  instructions: number;
+  domid: number;
+  bytes: Uint8Array;
+}
+
+export class InputLog {
+  readonly entries: InputEntry[] = [];
+
+  add(cycle: number, instructions: number, domid: number, bytes: Uint8Array): void {
+    this.entries.push({ cycle, instructions, domid, bytes: bytes.slice() });
+  }
+}
+
+/** Hands out a log's entries when their time has come. */
+export class InputReplay {
+  readonly #entries: readonly InputEntry[];
+  #next = 0;
+
+  constructor(log: InputLog) {
+    this.#entries = log.entries;
+  }
+
+  /** Cycle of the next entry; Infinity behind the last. */
+  get nextCycle(): number {
+    return this.#entries[this.#next]?.cycle ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The next entry, if it is due. */
+  take(now: number): InputEntry | null {
+    return this.nextCycle <= now ? this.#entries[this.#next++]! : null;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * One simulated machine: RAM, processor, hypervisor and the built-in toolstack, and the loop that runs them. It knows
+ * no clock of the host: the caller says up to which virtual cycle to run and how fast that is (the worker paces by
+ * the wall clock, the command line does not).
+ *
+ * A run is a function of configuration, images, and the input log; into how many run() calls it is cut makes no
+ * difference.
+ */
+import { invariant } from '../base/assert.ts';
+import type { Result } from '../base/result.ts';
+import { createProcessor } from '../cpu/create-processor.ts';
+import { PhysicalMemory } from '../cpu/physical-memory.ts';
+import { type Costs, DEFAULT_COSTS } from '../xen/costs.ts';
+import type { Domain } from '../xen/domain.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { createHypervisor } from '../xen/hypervisor-core.ts';
+import type { BuildRequest } from '../xen/toolstack/build-domain.ts';
+import type { ImageError } from '../xen/toolstack/image-error.ts';
+import { type ConsoleSink, Toolstack } from '../xen/toolstack/toolstack.ts';
+import { InputLog, type InputReplay } from './input-log.ts';
+import { type RunResult, runUntil } from './run-loop.ts';
+
+export interface MachineOptions {
+  /** Machine RAM in MiB, 16 to 1024. */
+  memoryMiB: number;
+  seed: number;
+  /** UTC seconds at system time 0. */
+  wallClockSeconds: number;
+  costs?: Costs | undefined;
+  /** A log to run again: its entries reach the guests at their cycles. */
+  replay?: InputReplay | undefined;
+}
+
+export class Machine {
+  readonly options: MachineOptions;
+  readonly hv: Hypervisor;
+  readonly toolstack: Toolstack;
+  readonly inputLog = new InputLog();
+
+  /** @param print receives what domains print, in the middle of a run. */
+  constructor(options: MachineOptions, print: ConsoleSink) {
+    this.options = options;
+    this.toolstack = new Toolstack(print);
+    const memory = new PhysicalMemory(options.memoryMiB);
+    this.hv = createHypervisor({
+      memory,
+      cpu: createProcessor(memory),
+      hooks: this.toolstack.hooks,
+      seed: options.seed,
+      wallClockSeconds: options.wallClockSeconds,
+      costs: options.costs ?? DEFAULT_COSTS,
+    });
+    this.toolstack.attach(this.hv);
+  }
+
+  /** Virtual ns since the machine started. */
+  get now(): number {
+    return this.hv.now();
+  }
+  get instructions(): number {
+    return this.hv.cpu.instructions;
+  }
+  get domains(): Domain[] {
+    return this.hv.domains.filter((domain) => domain !== undefined);
+  }
+  /** Has every domain ended? */
+  get ended(): boolean {
+    return this.domains.every((domain) => domain.end !== null);
+  }
+
+  /** Builds a domain; it runs with the next run(). */
+  addDomain(request: BuildRequest): Result<{ domid: number }, ImageError> {
+    const started = this.toolstack.start(request);
+    return started.ok ? { ok: true, value: { domid: started.value.id } } : started;
+  }
+
+  destroyDomain(domid: number): void {
+    this.toolstack.destroy(domid);
+  }
+
+  /** Typed into a domain's console, between two runs. */
+  input(domid: number, bytes: Uint8Array): void {
+    this.inputLog.add(this.now, this.instructions, domid, bytes);
+    this.toolstack.input(domid, bytes);
+  }
+
+  /** Runs until the virtual cycle is reached; idle time passes at once. */
+  run(untilCycle: number): RunResult {
+    invariant(Number.isFinite(untilCycle), 'a run needs an end');
+    return runUntil(this, untilCycle);
+  }
+
+  /** Name of an address in a domain's image. */
+  symbolAt(domid: number, va: number): string | undefined {
+    return this.toolstack.symbolsOf(domid)?.symbolAt(va) ?? undefined;
+  }
+}

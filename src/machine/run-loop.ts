@@ -1,0 +1,56 @@
+/**
+ * The loop around the hypervisor's slices: cuts the run where logged input is due and where the toolstack looks at
+ * its rings, lets idle time pass, and steps. Everything here happens at cycles that do not depend on how the caller
+ * cuts the run.
+ */
+import { runSlice } from '../xen/run.ts';
+import type { Machine } from './machine.ts';
+
+/** How often the toolstack looks at rings for which nobody sent an event: each virtual millisecond of running. */
+const POLL_NS = 1_000_000;
+
+export interface RunResult {
+  /**
+   * 'ran'      the cycle was reached while somebody ran
+   * 'idle'     the cycle was reached, everybody waits; nextDeadline says until when
+   * 'ended'    every domain has ended; the clock stands
+   * 'stopped'  a step found what it looked for
+   */
+  kind: 'ran' | 'idle' | 'ended' | 'stopped';
+  /** Of 'idle': virtual cycle of the next timer or logged input; Infinity: only new input can wake anybody. */
+  nextDeadline: number;
+}
+
+export function runUntil(machine: Machine, untilCycle: number): RunResult {
+  const { hv, toolstack } = machine;
+  for (;;) {
+    giveLoggedInput(machine);
+    const now = hv.now();
+    if (hv.stopRequested) return { kind: 'stopped', nextDeadline: Number.POSITIVE_INFINITY };
+    if (machine.ended) return { kind: 'ended', nextDeadline: Number.POSITIVE_INFINITY };
+    const nextInput = machine.options.replay?.nextCycle ?? Number.POSITIVE_INFINITY;
+    const nextPoll = (Math.floor(now / POLL_NS) + 1) * POLL_NS;
+    const slice = runSlice(hv, Math.min(untilCycle, nextInput, nextPoll));
+    const reached = hv.now();
+    if (slice.kind === 'ran') {
+      if (reached >= nextPoll) toolstack.poll();
+      if (hv.stopRequested) return { kind: 'stopped', nextDeadline: Number.POSITIVE_INFINITY };
+      if (reached >= untilCycle && reached < nextInput) return { kind: 'ran', nextDeadline: reached };
+      continue;
+    }
+    // Nobody can run. What was printed without an event is seen now, and may wake somebody.
+    toolstack.poll();
+    if (hv.scheduler.queue.length > 0) continue;
+    const nextDeadline = Math.min(slice.nextDeadline, nextInput);
+    hv.cpu.advanceTo(Math.max(reached, Math.min(untilCycle, nextDeadline)));
+    if (nextDeadline > untilCycle) return { kind: 'idle', nextDeadline };
+  }
+}
+
+function giveLoggedInput(machine: Machine): void {
+  const { replay } = machine.options;
+  if (!replay) return;
+  for (let entry = replay.take(machine.now); entry; entry = replay.take(machine.now)) {
+    machine.input(entry.domid, entry.bytes);
+  }
+}
