@@ -35,6 +35,7 @@ import type { RareTable } from './rare.ts';
 import { lds, les, lfs, lgs, lss, movToSegment, popDs, popEs, popFs, popGs, popSs } from './segments.ts';
 import { enter, popa, pusha } from './stack-frames.ts';
 import { lgdt, lidt, lldt, ltr, sgdt, sidt, sldt, str } from './system-tables.ts';
+import { x87Rare } from './x87-table.ts';
 
 export const rareInstructions: RareTable = {
   // segments.ts
@@ -121,4 +122,5 @@ export const rareInstructions: RareTable = {
   rdpmc,
   rdmsr,
   wrmsr,
+  ...x87Rare,
 };

@@ -1,6 +1,6 @@
 /**
  * FLD1 to FLDZ: the significand rounded to nearest, whether that lies above (1) or below (2) the true value or is
- * exact (0), and the exponent. Source: Intel SDM vol. 2, "FLD1/FLDL2T/..."; the hardware vectors check every digit
+ * exact (0), and the exponent. Source: Intel SDM vol. 2, "FLD1/FLDL2T/..."; the hardware vectors check every digit.
  */
 export interface Constant {
   readonly sig: bigint;

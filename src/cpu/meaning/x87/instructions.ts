@@ -698,7 +698,7 @@ export function defineLibrary(module: ModuleBuilder): Library {
   const loadControl = define(module, VOID, (s) => {
     const cw = s.param32();
     return [
-      store16(0, cw.or(0x40), FCW),
+      store16(0, cw.and(0x1f3f).or(0x40), FCW),
       setStatusWord(
         statusWord()
           .and(~(ES | BUSY))

@@ -216,8 +216,8 @@ function pickMemory(s: Sequence, kind: string): Uint8Array {
     const digits = (r >>> 4) % 20;
     for (let i = 0; i < 9; i++) {
       const t = s.next();
-      const low = 2 * i < digits ? (t & 0xff) % 10 : 0;
-      const high = 2 * i + 1 < digits ? ((t >>> 8) & 0xff) % 10 : 0;
+      const low = 2 * i < digits ? t % 10 : 0;
+      const high = 2 * i + 1 < digits ? (t >>> 8) % 10 : 0;
       memory[i] = low | (high << 4);
     }
     memory[9] = r & 1 ? 0x80 : 0;
