@@ -62,7 +62,7 @@ export function refuseDenied(
     rule: denial.rule,
     outcome: { errno: answer },
     because: denial.because,
-    legal: denial.legal,
+    legal: `legal would have been ${denial.legal}`,
     valueLow,
     valueHigh,
     ...(denial.mfn >= 0 ? { mfn: denial.mfn } : {}),

@@ -1,0 +1,256 @@
+/**
+ * The books, made again from scratch: references, types, pins, roots, descriptor tables, grants, Xen's slots and the
+ * frame flags, as they follow from what the page tables and vcpus hold at this moment (memory.md section 13). Tests
+ * and fuzzers call it after every hypercall; an empty answer means that all agree. Nothing is changed.
+ */
+import { RAM_BASE } from '../cpu/layout.ts';
+import { FRAME_IS_TABLE, FRAME_SIZE } from '../cpu/physical-memory.ts';
+import { hex } from './denial.ts';
+import { checkDescriptor, DESCRIPTORS_PER_PAGE } from './descriptor-rules.ts';
+import { DOMID_IO, DOMID_XEN, type Domain } from './domain.ts';
+import {
+  FRAME_ALLOCATED,
+  FRAME_PINNED,
+  FRAME_VALIDATED,
+  FRAME_XEN_HEAP,
+  OWNER_FREE,
+  OWNER_ORPHAN,
+  TYPE_descriptor,
+  TYPE_l1,
+  TYPE_l2,
+  TYPE_l3,
+  TYPE_ldt,
+  TYPE_none,
+  TYPE_writable,
+  typeName,
+} from './frames.ts';
+import { GRANTS_PER_FRAME } from './grant-books.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import {
+  entryMfn,
+  forbiddenBits,
+  L3_XEN_SLOT,
+  PTE_PRESENT,
+  PTE_RW,
+  rootType,
+  tableEntries,
+  XEN_SLOT_2L,
+  XEN_SLOT_PAE,
+} from './page-table-entries.ts';
+import { isTableType } from './page-types.ts';
+import { l2SlotFor } from './validate.ts';
+
+const ENOUGH = 20;
+
+/** Who uses a frame: a phrase, or table * 1024 + entry (text only where something is wrong). */
+type By = string | number;
+function place(by: By): string {
+  return typeof by === 'string' ? by : `entry ${by % 1024} of table ${hex(Math.floor(by / 1024))}`;
+}
+
+/** @returns one line per disagreement, at most 20; empty when the books are right. */
+export function audit(hv: Hypervisor): string[] {
+  return new Audit(hv).run();
+}
+
+class Audit {
+  readonly hv: Hypervisor;
+  readonly references: Uint32Array;
+  readonly uses: Uint32Array;
+  readonly wrong: string[] = [];
+
+  constructor(hv: Hypervisor) {
+    this.hv = hv;
+    this.references = new Uint32Array(hv.frames.total);
+    this.uses = new Uint32Array(hv.frames.total);
+  }
+
+  run(): string[] {
+    const { frames } = this.hv;
+    for (let mfn = 0; mfn < frames.total; mfn++) this.#frame(mfn);
+    for (const domain of this.hv.domains) if (domain) this.#domain(domain);
+    for (let mfn = 0; mfn < frames.total; mfn++) {
+      if (frames.references[mfn] !== this.references[mfn]) {
+        this.#say(mfn, `has ${frames.references[mfn]} references, counted ${this.references[mfn]}`);
+      }
+      if (frames.typeCount[mfn] !== this.uses[mfn]) {
+        this.#say(
+          mfn,
+          `has ${frames.typeCount[mfn]} uses as ${typeName(frames.type[mfn]!)}, counted ${this.uses[mfn]}`,
+        );
+      }
+    }
+    return this.wrong;
+  }
+
+  #say(mfn: number, what: string): void {
+    if (this.wrong.length < ENOUGH) this.wrong.push(`mfn ${hex(mfn)} ${what}`);
+  }
+
+  /** One use of a frame; `type` TYPE_none: a plain reference. */
+  #use(mfn: number, type: number, by: By): void {
+    const { frames } = this.hv;
+    if (mfn >= frames.total) {
+      this.#say(mfn, `does not exist but is used by ${place(by)}`);
+      return;
+    }
+    this.references[mfn]!++;
+    if (frames.owner[mfn] === OWNER_FREE) this.#say(mfn, `is free but used by ${place(by)}`);
+    if (type === TYPE_none) return;
+    this.uses[mfn]!++;
+    if (frames.type[mfn] !== type) {
+      this.#say(mfn, `is ${typeName(frames.type[mfn]!)} but used as ${typeName(type)} by ${place(by)}`);
+    } else if (!(frames.flags[mfn]! & FRAME_VALIDATED))
+      this.#say(mfn, `is used by ${place(by)} but not validated`);
+  }
+
+  #frame(mfn: number): void {
+    const { frames, memory, domains } = this.hv;
+    const flags = frames.flags[mfn]!;
+    const owner = frames.owner[mfn]!;
+    const type = frames.type[mfn]!;
+    const inUse = frames.typeCount[mfn] !== 0;
+    const table = isTableType(type) && (flags & FRAME_VALIDATED) !== 0;
+    if (owner === OWNER_FREE) {
+      if (flags !== 0 || type !== TYPE_none) this.#say(mfn, 'is free but has a type or flags');
+    } else if (owner !== DOMID_IO && owner !== DOMID_XEN && owner !== OWNER_ORPHAN && !domains[owner]) {
+      this.#say(mfn, `belongs to domain ${owner}, which does not exist`);
+    }
+    if (flags & FRAME_ALLOCATED) this.references[mfn]!++;
+    if (flags & FRAME_XEN_HEAP) {
+      if (flags & FRAME_ALLOCATED) this.uses[mfn]!++;
+      if (type !== (owner === DOMID_XEN ? TYPE_none : TYPE_writable))
+        this.#say(mfn, 'of the Xen heap changed its type');
+    }
+    if (flags & FRAME_PINNED) this.#use(mfn, type, 'its pin');
+    if (table && !inUse) this.#say(mfn, 'is validated as a table but has no use');
+    if (((memory.frameFlags[mfn]! & FRAME_IS_TABLE) !== 0) !== (table && inUse)) {
+      this.#say(mfn, `has the wrong table flag for the processor`);
+    }
+    if (table && inUse) {
+      const domain = domains[owner];
+      if (!domain) this.#say(mfn, 'is a table without a domain');
+      else this.#table(domain, mfn, type);
+    }
+    if (inUse && (type === TYPE_descriptor || type === TYPE_ldt) && domains[owner]) {
+      this.#descriptors(domains[owner], mfn);
+    }
+  }
+
+  #table(domain: Domain, mfn: number, type: number): void {
+    const { frames, memory, m2p } = this.hv;
+    const size = domain.entryBytes;
+    const base = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
+    const u32 = memory.u32;
+    let xenFrom = tableEntries(domain, type);
+    if (type === TYPE_l2 && size === 4) xenFrom = XEN_SLOT_2L;
+    if (type === TYPE_l2 && size === 8 && frames.l2Slot[mfn] === L3_XEN_SLOT) xenFrom = XEN_SLOT_PAE;
+    const mask = forbiddenBits(domain, type);
+    const entries = tableEntries(domain, type);
+    for (let i = 0; i < entries; i++) {
+      const at = base + (i * size) / 4;
+      const low = u32[at]!;
+      const high = size === 8 ? u32[at + 1]! : 0;
+      if (i >= xenFrom) {
+        if (low !== m2p.xenSlot(size, i) || high !== 0) this.#say(mfn, `has a changed Xen slot ${i}`);
+        continue;
+      }
+      if (!(low & PTE_PRESENT)) continue;
+      if ((low & mask.low) | (high & mask.high)) this.#say(mfn, `has forbidden bits in entry ${i}`);
+      this.#entry(domain, mfn, type, i, low, high);
+    }
+    if (type === TYPE_l3) this.#l3(domain, mfn, base);
+    if (type === TYPE_l2 && frames.l2Slot[mfn] === L3_XEN_SLOT && frames.typeCount[mfn] !== 1) {
+      this.#say(mfn, 'is a slot-3 L2 with more than one use');
+    }
+  }
+
+  #l3(domain: Domain, mfn: number, base: number): void {
+    const u32 = this.hv.memory.u32;
+    if (!(u32[base + L3_XEN_SLOT * 2]! & PTE_PRESENT)) this.#say(mfn, 'is an L3 without slot 3');
+    if (domain.personality === '3.0.2') return;
+    for (let i = 8; i < 1024; i++)
+      if (u32[base + i] !== 0) this.#say(mfn, `has a word behind its four entries`);
+  }
+
+  #entry(domain: Domain, table: number, type: number, index: number, low: number, high: number): void {
+    const { frames } = this.hv;
+    const mfn = entryMfn(low, high);
+    const by = table * 1024 + index;
+    if (mfn >= frames.total) {
+      this.#say(mfn, `does not exist but is mapped by ${place(by)}`);
+      return;
+    }
+    const owner = frames.owner[mfn];
+    if (type === TYPE_l1) {
+      this.#use(mfn, low & PTE_RW ? TYPE_writable : TYPE_none, by);
+      if ((owner === DOMID_IO || owner === DOMID_XEN) && !domain.privileged) {
+        this.#say(mfn, `is mapped by ${place(by)} without the right to`);
+      }
+      return;
+    }
+    if (owner !== domain.id) this.#say(mfn, `is a table of another domain in ${place(by)}`);
+    if (type === TYPE_l3) {
+      this.#use(mfn, TYPE_l2, by);
+      if (frames.l2Slot[mfn] !== l2SlotFor(domain, index))
+        this.#say(mfn, `sits in the wrong L3 slot: ${place(by)}`);
+      return;
+    }
+    const linear = domain.entryBytes === 4 && frames.type[mfn] === TYPE_l2;
+    if (linear && low & PTE_RW) this.#say(mfn, `is linear and writable in ${place(by)}`);
+    if (!linear || mfn !== table) this.#use(mfn, linear ? TYPE_l2 : TYPE_l1, by);
+  }
+
+  #descriptors(domain: Domain, mfn: number): void {
+    const at = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
+    const u32 = this.hv.memory.u32;
+    for (let i = 0; i < DESCRIPTORS_PER_PAGE; i++) {
+      const errno = checkDescriptor(domain, u32[at + i * 2]!, u32[at + i * 2 + 1]!);
+      if (errno !== 0) this.#say(mfn, `holds a descriptor (${i}) that is not allowed`);
+    }
+  }
+
+  #domain(domain: Domain): void {
+    const { frames } = this.hv;
+    const who = `domain ${domain.id}`;
+    let owned = 0;
+    for (let mfn = 0; mfn < frames.total; mfn++) {
+      if (frames.owner[mfn] === domain.id && !(frames.flags[mfn]! & FRAME_XEN_HEAP)) owned++;
+    }
+    if (owned !== domain.totalFrames)
+      this.wrong.push(`${who} owns ${owned} frames, not ${domain.totalFrames}`);
+    for (const vcpu of domain.vcpus) {
+      if (vcpu.rootMfn !== 0) this.#use(vcpu.rootMfn, rootType(domain), `CR3 of ${who} vcpu ${vcpu.id}`);
+      for (const mfn of vcpu.gdtFrames) if (mfn >= 0) this.#use(mfn, TYPE_descriptor, `the GDT of ${who}`);
+      const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;
+      for (const mfn of vcpu.ldtFrames) if (mfn >= 0) this.#use(mfn, ldtType, `the LDT of ${who}`);
+    }
+    this.#grants(domain, who);
+  }
+
+  #grants(domain: Domain, who: string): void {
+    const readers = new Map<number, number>();
+    const writers = new Map<number, number>();
+    for (const user of this.hv.domains) {
+      for (const mapping of user?.grants.mappings ?? []) {
+        if (!mapping) continue;
+        if (user === domain && mapping.device) {
+          this.#use(mapping.mfn, mapping.readonly ? TYPE_none : TYPE_writable, `a device mapping of ${who}`);
+        }
+        if (mapping.granter !== domain.id) continue;
+        const pins = mapping.readonly ? readers : writers;
+        pins.set(mapping.ref, (pins.get(mapping.ref) ?? 0) + 1);
+      }
+    }
+    // The marks in the entries are in memory that the guest writes: they prove nothing and are not compared.
+    const { grants } = domain;
+    for (let ref = 0; ref < domain.grantFrames.length * GRANTS_PER_FRAME; ref++) {
+      const r = grants.readers[ref]!;
+      const w = grants.writers[ref]!;
+      if (r === 0 && w === 0 && readers.size === 0 && writers.size === 0) continue;
+      if (r !== (readers.get(ref) ?? 0) || w !== (writers.get(ref) ?? 0)) {
+        this.wrong.push(`grant ${ref} of ${who} counts ${r} readers and ${w} writers`);
+      }
+    }
+  }
+}
