@@ -21,11 +21,12 @@ const ACCESS = 3;
 
 /**
  * Machine address of the descriptor at a linear address. One that lies in two frames which are not neighbours is
- * reported as outside the table: no table whose base is aligned on 8 bytes has any.
+ * reported as outside the table: no table whose base is aligned on 8 bytes has any. So is one behind RAM.
  */
 function locate(cpu: Processor, linear: number): number {
   const maddr = cpu.translate(linear, ACCESS_READ);
   if (maddr < 0) return DESCRIPTOR_FAULT;
+  if (maddr >>> 12 >= cpu.memory.frames) return DESCRIPTOR_OUTSIDE_TABLE;
   if ((linear & 0xfff) <= 0xff8) return maddr;
   const last = cpu.translate((linear + 7) >>> 0, ACCESS_READ);
   if (last < 0) return DESCRIPTOR_FAULT;
@@ -56,6 +57,7 @@ function tssValue(cpu: Processor, offset: number, size: 2 | 4): number {
   const linear = (stateWord(cpu, 'tr', BASE) + offset) >>> 0;
   const maddr = cpu.translate(linear, ACCESS_READ);
   if (maddr < 0) return DESCRIPTOR_FAULT;
+  if (maddr >>> 12 >= cpu.memory.frames) return DESCRIPTOR_OUTSIDE_TABLE;
   if ((linear & 0xfff) <= 4096 - size)
     return size === 2 ? cpu.memory.read16(maddr) : cpu.memory.read32(maddr);
   let value = cpu.memory.read8(maddr);

@@ -8,6 +8,7 @@
  */
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE, type Processor } from '../cpu.ts';
 import { ESP, SS } from '../layout.ts';
+import type { PhysicalMemory } from '../physical-memory.ts';
 import {
   isReadable,
   isWritableData,
@@ -44,18 +45,32 @@ export function probeLinear(cpu: Processor, linear: number, size: number, access
   return 0;
 }
 
+/** Machine addresses beyond RAM exist in page tables only: reads give all ones, writes vanish. */
+const isRam = (memory: PhysicalMemory, maddr: number): boolean => maddr >>> 12 < memory.frames;
+const ONES = [0, 0xff, 0xffff, 0, 0xffffffff];
+
+/** A little-endian value inside one frame. */
+function readFrame(memory: PhysicalMemory, maddr: number, size: number): number {
+  if (!isRam(memory, maddr)) return ONES[size]!;
+  return size === 4 ? memory.read32(maddr) : size === 2 ? memory.read16(maddr) : memory.read8(maddr);
+}
+function writeFrame(memory: PhysicalMemory, maddr: number, size: number, value: number): void {
+  if (!isRam(memory, maddr)) return;
+  if (size === 4) memory.write32(maddr, value);
+  else if (size === 2) memory.write16(maddr, value & 0xffff);
+  else memory.write8(maddr, value & 0xff);
+}
+
 /** A little-endian value at a linear address, or a negated refusal. */
 export function loadLinear(cpu: Processor, linear: number, size: number, access: number): number {
   const maddr = cpu.translate(linear, access);
   if (maddr < 0) return -pageFault(cpu);
-  const memory = cpu.memory;
-  if ((linear & 0xfff) + size <= 4096)
-    return size === 4 ? memory.read32(maddr) : size === 2 ? memory.read16(maddr) : memory.read8(maddr);
-  let value = memory.read8(maddr);
+  if ((linear & 0xfff) + size <= 4096) return readFrame(cpu.memory, maddr, size);
+  let value = readFrame(cpu.memory, maddr, 1);
   for (let i = 1; i < size; i++) {
     const next = cpu.translate((linear + i) >>> 0, access);
     if (next < 0) return -pageFault(cpu);
-    value += memory.read8(next) * 2 ** (8 * i);
+    value += readFrame(cpu.memory, next, 1) * 2 ** (8 * i);
   }
   return value;
 }
@@ -70,16 +85,12 @@ export function storeLinear(
 ): number {
   const refused = probeLinear(cpu, linear, size, access);
   if (refused !== 0) return refused;
-  const memory = cpu.memory;
   if ((linear & 0xfff) + size <= 4096) {
-    const maddr = cpu.translate(linear, access);
-    if (size === 4) memory.write32(maddr, value);
-    else if (size === 2) memory.write16(maddr, value & 0xffff);
-    else memory.write8(maddr, value & 0xff);
+    writeFrame(cpu.memory, cpu.translate(linear, access), size, value);
     return 0;
   }
   for (let i = 0; i < size; i++)
-    memory.write8(cpu.translate((linear + i) >>> 0, access), (value >>> (8 * i)) & 0xff);
+    writeFrame(cpu.memory, cpu.translate((linear + i) >>> 0, access), 1, value >>> (8 * i));
   return 0;
 }
 
@@ -164,9 +175,7 @@ export function pushAll(cpu: Processor, stack: StackView, count: number, size: n
     const maddr = cpu.translate(linear, access);
     if (maddr >= 0) {
       for (let i = 1; i <= count; i++) {
-        const at = maddr + bytes - i * size;
-        if (size === 4) cpu.memory.write32(at, $pushes[i - 1]!);
-        else cpu.memory.write16(at, $pushes[i - 1]! & 0xffff);
+        writeFrame(cpu.memory, maddr + bytes - i * size, size, $pushes[i - 1]!);
       }
       return 0;
     }
