@@ -11,7 +11,7 @@ import type { GuestAccess } from './guest-access.ts';
 import type { Caller } from './hypercalls/row.ts';
 import type { M2p } from './m2p.ts';
 import type { Refusal } from './refusal.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Scheduler, SwitchInHook } from './scheduler.ts';
 import type { Trace } from './trace.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -49,6 +49,8 @@ export interface Hypervisor {
   readonly hooks: HypervisorHooks;
   readonly guest: GuestAccess;
   readonly scheduler: Scheduler;
+  /** Told at each schedule-in, state loaded: the periodic timer's rule (timers.ts). */
+  readonly onSwitchIn: SwitchInHook;
   /** The one Caller object that hypercall handlers are given; valid during a hypercall. */
   readonly caller: Caller;
   /** Indexed by domid; holes are undefined. */
@@ -59,6 +61,13 @@ export interface Hypervisor {
   wallClockSeconds: number;
   /** Devices of the initial domain; null: none. */
   ioPorts: IoPorts | null;
+
+  /** Domain id under which the toolstack's back ends act: 0, or DOMID_TOOLSTACK when domain 0 is a guest. */
+  toolstackDomid: number;
+  /** The processor is inside run(): charges go to its countdown. */
+  running: boolean;
+  /** A processor state without history (FPU initialised, registers 0): what a new vcpu starts from. */
+  readonly resetState: Uint8Array;
 
   /** The current vcpu's events must be looked at before it goes on (it was kicked, or a timer fired). */
   returnPathDue: boolean;
@@ -73,6 +82,10 @@ export interface Hypervisor {
   /** State of the seeded generator. */
   randomState: number;
 
+  /** One hypercall as if made by itself: the entries of a multicall. @returns EAX, signed. */
+  callHypercall(vcpu: Vcpu, number: number, args: Uint32Array): number;
+  /** Takes the current vcpu off the processor without saving it (its domain is destroyed). */
+  dropCurrent(): void;
   /** Seeded generator: unsigned 32-bit. The only source of randomness. */
   random(): number;
   now(): number;

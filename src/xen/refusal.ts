@@ -13,6 +13,8 @@ export interface Refusal {
   rule: string;
   /** The errno (negative) or fault vector that the guest got; null when the domain died of it. */
   outcome: { errno: number } | { vector: number; code: number } | null;
+  /** Bytes at eip as hex, for faults: the instruction that was refused. */
+  instruction?: string;
   /** Linear address concerned. */
   va?: number;
   /** Frame concerned, its type when it was refused, and which entry of it. */

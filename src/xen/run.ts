@@ -1,7 +1,7 @@
 /**
  * The hypervisor's side of the run loop. The machine calls runSlice() again and again with the virtual cycle up to
  * which the host has time; everything that happens in between is a function of counts alone, so the run is the same
- * however it is cut into slices.
+ * however it is cut into slices: a cut that the host makes changes nothing, not even when events are looked at.
  *
  *   runSlice(hv, untilCycle): SliceResult
  *     kind 'ran'     untilCycle was reached, or hv.stopRequested was set (requestStop, breakOn): call again
@@ -12,8 +12,78 @@
  *
  * Outside input (typing, toolstack work) is given between calls, at a logged cycle.
  */
+import { SHUTDOWN_watchdog } from './abi/constants.ts';
+import { loadDebugRegisters } from './debug-registers.ts';
+import type { Domain } from './domain.ts';
+import { shutdownDomain } from './domain-lifecycle.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import { schedule, scheduleNeeded } from './scheduler.ts';
+import { earliestDeadline, fireTimers, periodicAtSwitchIn } from './timers.ts';
+import { returnToGuest } from './traps.ts';
+import { RELOAD_all, RELOAD_code, type Vcpu } from './vcpu.ts';
+import { setVirtualTs } from './virtual-ts.ts';
+
 export interface SliceResult {
   kind: 'ran' | 'idle' | 'halted';
   /** Absolute virtual cycle (= ns) of the next timer; Infinity when none is armed. */
   nextDeadline: number;
 }
+
+/** Has runSlice come back at the next instruction boundary. */
+export function requestStop(hv: Hypervisor): void {
+  hv.stopRequested = true;
+  if (hv.running) hv.cpu.requestExit();
+}
+
+/** What belongs to a vcpu but not to the saved processor state (Hypervisor.onSwitchIn). */
+export function onSwitchIn(hv: Hypervisor, vcpu: Vcpu, previousSwitch: number): void {
+  hv.cpu.cr3 = vcpu.rootMfn * 4096;
+  setVirtualTs(hv, vcpu, vcpu.virtualTs);
+  loadDebugRegisters(hv, vcpu);
+  if (vcpu.reloadSegments === RELOAD_code && vcpu.domain.personality === '3.0.2')
+    vcpu.reloadSegments = RELOAD_all;
+  periodicAtSwitchIn(hv, vcpu, previousSwitch);
+}
+
+const watchdogExpired = (hv: Hypervisor) => (domain: Domain) =>
+  shutdownDomain(hv, domain, null, SHUTDOWN_watchdog);
+
+/** Could any domain ever run again by itself or by input? */
+function anybodyLives(hv: Hypervisor): boolean {
+  return hv.domains.some((domain) => domain !== undefined && domain.end === null);
+}
+
+export function runSlice(hv: Hypervisor, untilCycle: number): SliceResult {
+  const { cpu, scheduler } = hv;
+  const expired = watchdogExpired(hv);
+  for (;;) {
+    fireTimers(hv, expired);
+    if (scheduleNeeded(hv)) {
+      schedule(hv);
+      continue; // the switch took time: a timer may be due
+    }
+    const vcpu = hv.current;
+    if (vcpu === null) {
+      hv.stopRequested = false;
+      return { kind: anybodyLives(hv) ? 'idle' : 'halted', nextDeadline: earliestDeadline(hv) };
+    }
+    if (hv.returnPathDue) {
+      returnToGuest(hv, vcpu);
+      continue;
+    }
+    const now = hv.now();
+    const deadline = earliestDeadline(hv);
+    if (hv.stopRequested || now >= untilCycle) {
+      hv.stopRequested = false;
+      return { kind: 'ran', nextDeadline: deadline };
+    }
+    let end = Math.min(untilCycle, deadline);
+    if (scheduler.queue.length > 0) end = Math.min(end, scheduler.sliceEnd);
+    hv.running = true;
+    cpu.run(Math.max(1, Math.min(end - now, MAX_RUN)));
+    hv.running = false;
+  }
+}
+
+/** countdown is a signed 32-bit count. */
+const MAX_RUN = 1_000_000_000;

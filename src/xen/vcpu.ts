@@ -8,6 +8,28 @@ export const RUNSTATE_runnable = 1;
 export const RUNSTATE_blocked = 2;
 export const RUNSTATE_offline = 3;
 
+/** Scheduler priorities, best first: just woken, within its share, beyond it. */
+export const PRIORITY_boost = 0;
+export const PRIORITY_under = 1;
+export const PRIORITY_over = 2;
+
+export const RELOAD_none = 0;
+/** CS and SS, as the hypervisor's IRET does. */
+export const RELOAD_code = 1;
+/** DS, ES, FS and GS too: 3.0.2 on every return, 4.17 at a context switch. */
+export const RELOAD_all = 2;
+
+/** The last runstate changes of a vcpu: a ring of (from, state, ring it ended in). runstate.ts is the only writer. */
+export class RunstateHistory {
+  static readonly CAPACITY = 512;
+  readonly from = new Float64Array(RunstateHistory.CAPACITY);
+  readonly state = new Uint8Array(RunstateHistory.CAPACITY);
+  /** CPL at the end of a running interval. */
+  readonly ring = new Uint8Array(RunstateHistory.CAPACITY);
+  /** Intervals begun since creation; interval n is in slot n mod CAPACITY, the last one is still open. */
+  total = 0;
+}
+
 export class Vcpu {
   readonly domain: Domain;
   readonly id: number;
@@ -26,10 +48,23 @@ export class Vcpu {
   runstateEntryTime = 0;
   /** Nanoseconds spent in each runstate, the current one up to runstateEntryTime. */
   readonly runstateTime = new Float64Array(4);
+  readonly history = new RunstateHistory();
   /** Linear address of the registered runstate area, 0 none. */
   runstateArea = 0;
   /** Linear address of the registered time area, 0 none. */
   timeArea = 0;
+
+  // --- scheduler.ts is the only writer
+  /** ns of processor time it may still use before it counts as over its share. */
+  credit = 0;
+  priority = PRIORITY_under;
+  /** In the run queue. */
+  queued = false;
+  /** Ran, or wanted to, since the last accounting. */
+  active = false;
+
+  /** RELOAD_*: which selectors must be loaded again before it goes on, as descriptors may have changed under them. */
+  reloadSegments = RELOAD_none;
 
   // --- where its vcpu_info lives: machine address (in shared_info, or where register_vcpu_info put it)
   vcpuInfo = 0;
@@ -77,6 +112,8 @@ export class Vcpu {
   periodicPeriod = 10_000_000;
   periodicDeadline = Number.POSITIVE_INFINITY;
   pollDeadline = Number.POSITIVE_INFINITY;
+  /** No periodic VIRQ_TIMER before this time: a guest needs a moment between binding and its handler. */
+  periodicFrom = 0;
 
   /** VIRQ number -> port, 0 not bound. */
   readonly virqPort = new Uint16Array(24);

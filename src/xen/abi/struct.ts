@@ -35,7 +35,11 @@ export interface StructType<F extends Record<string, FieldSpec> = Record<string,
 }
 export type StructValue<S> = S extends StructType<infer F> ? { [K in keyof F]: number } : never;
 
-export function struct<F extends Record<string, FieldSpec>>(name: string, size: number, fields: F): StructType<F> {
+export function struct<F extends Record<string, FieldSpec>>(
+  name: string,
+  size: number,
+  fields: F,
+): StructType<F> {
   return { name, size, fields };
 }
 
@@ -61,15 +65,20 @@ export function writeField(view: DataView, at: number, field: FieldSpec, value: 
   const p = at + field.offset;
   switch (field.type) {
     case 'u8':
-      return view.setUint8(p, value);
+      view.setUint8(p, value);
+      break;
     case 'u16':
-      return view.setUint16(p, value, true);
+      view.setUint16(p, value, true);
+      break;
     case 's16':
-      return view.setInt16(p, value, true);
+      view.setInt16(p, value, true);
+      break;
     case 'u32':
-      return view.setUint32(p, value, true);
+      view.setUint32(p, value, true);
+      break;
     case 's32':
-      return view.setInt32(p, value, true);
+      view.setInt32(p, value, true);
+      break;
     case 'u64':
       view.setUint32(p, value % 0x1_0000_0000, true);
       view.setUint32(p + 4, Math.floor(value / 0x1_0000_0000), true);

@@ -48,8 +48,32 @@ export interface HypercallRow {
   /** Where the sub-operation number is: register argument 0 ('cmd'), or field 0 of the struct ('struct', the 3.0.2 form). */
   subOpsBy?: 'cmd' | 'struct';
   subOps?: readonly SubOpRow[];
+  /** 'struct' forms: bytes of the whole struct, command included. */
+  structSize?: number;
+  /** Answer to a command that is in no row: ENOSYS, or EINVAL where 3.0.2 says so. */
+  unknownSubOp?: 'ENOSYS' | 'EINVAL' | 'EINVAL-302';
   notOffered?: string;
   /** @param args EBX ECX EDX ESI EDI EBP, unsigned. @returns EAX, signed. */
   run?: (caller: Caller, args: Uint32Array) => number;
+}
+
+/** Checks a row against its own struct and forgets the struct's type, so that different rows fit one list. */
+export function subOp<S extends StructType>(row: SubOpRow<S>): SubOpRow {
+  return row as unknown as SubOpRow;
+}
+/** A sub-operation without a struct; `run` is given the raw argument. */
+export function plainSubOp(
+  row: Omit<SubOpRow, 'arg' | 'run'> & { run: (caller: Caller, rawArg: number) => number },
+): SubOpRow {
+  const { run, ...rest } = row;
+  return { ...rest, arg: null, run: (caller, _arg, rawArg) => run(caller, rawArg) };
+}
+/** In the ABI, but answered with -ENOSYS, and why. */
+export function missingSubOp(number: number, name: string, doc: string, notOffered: string): SubOpRow {
+  return { number, name, arg: null, doc, notOffered };
+}
+/** Who reads the sub-operation's struct: dispatch ('table'), or the row's own run ('row'). */
+export function subOpReaderOf(row: HypercallRow): 'table' | 'row' {
+  return row.run === undefined ? 'table' : 'row';
 }
 export type { FieldSpec };
