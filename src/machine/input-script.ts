@@ -67,8 +67,13 @@ export class InputScript {
     return true;
   }
 
-  /** Will look() ever type something if nothing more is printed? */
-  get waitsForSilence(): boolean {
-    return this.#lines.length > 0 && this.#printedSince;
+  /** Will look() type something soon, even if nothing more is printed? */
+  waitsForSilence(machine: Machine): boolean {
+    return this.#lines.length > 0 && this.#printedSince && machine.toolstack.inputEmpty(this.#domid);
+  }
+
+  /** Will look() type something at once? */
+  get replyDue(): boolean {
+    return this.#replies.some((reply) => this.#text.includes(reply.after));
   }
 }

@@ -41,15 +41,16 @@ export class Machine {
   constructor(options: MachineOptions, print: ConsoleSink) {
     this.options = options;
     this.toolstack = new Toolstack(print);
-    const memory = new PhysicalMemory(options.memoryMiB);
-    this.hv = createHypervisor({
-      memory,
-      cpu: createProcessor(memory),
-      hooks: this.toolstack.hooks,
-      seed: options.seed,
-      wallClockSeconds: options.wallClockSeconds,
-      costs: options.costs ?? DEFAULT_COSTS,
-    });
+    this.hv = createHypervisor(
+      new PhysicalMemory(options.memoryMiB),
+      {
+        seed: options.seed,
+        wallClockSeconds: options.wallClockSeconds,
+        costs: options.costs ?? DEFAULT_COSTS,
+      },
+      this.toolstack.hooks,
+      createProcessor,
+    );
     this.toolstack.attach(this.hv);
   }
 

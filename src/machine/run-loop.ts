@@ -14,7 +14,7 @@ export interface RunResult {
    * 'ran'      the cycle was reached while somebody ran
    * 'idle'     the cycle was reached, everybody waits; nextDeadline says until when
    * 'ended'    every domain has ended; the clock stands
-   * 'stopped'  a step found what it looked for
+   * 'stopped'  somebody asked for it (requestStop, breakOn), or a step has found what it looked for
    */
   kind: 'ran' | 'idle' | 'ended' | 'stopped';
   /** Of 'idle': virtual cycle of the next timer or logged input; Infinity: only new input can wake anybody. */
@@ -26,7 +26,6 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
   for (;;) {
     giveLoggedInput(machine);
     const now = hv.now();
-    if (hv.stopRequested) return { kind: 'stopped', nextDeadline: Number.POSITIVE_INFINITY };
     if (machine.ended) return { kind: 'ended', nextDeadline: Number.POSITIVE_INFINITY };
     const nextInput = machine.options.replay?.nextCycle ?? Number.POSITIVE_INFINITY;
     const nextPoll = (Math.floor(now / POLL_NS) + 1) * POLL_NS;
@@ -34,8 +33,10 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
     const reached = hv.now();
     if (slice.kind === 'ran') {
       if (reached >= nextPoll) toolstack.poll();
-      if (hv.stopRequested) return { kind: 'stopped', nextDeadline: Number.POSITIVE_INFINITY };
       if (reached >= untilCycle && reached < nextInput) return { kind: 'ran', nextDeadline: reached };
+      // A slice that comes back early was asked to.
+      if (reached < Math.min(untilCycle, nextInput, nextPoll))
+        return { kind: 'stopped', nextDeadline: reached };
       continue;
     }
     // Nobody can run. What was printed without an event is seen now, and may wake somebody.

@@ -8,6 +8,7 @@ import type { Domain } from '../domain.ts';
 import { createDomain } from '../domain-lifecycle.ts';
 import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
 import { toolstackAllocUnbound, toolstackBind } from '../evtchn.ts';
+import { writeHypercallPage } from '../hypercalls/hypercall-page.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { rootType } from '../page-table-entries.ts';
 import type { Abi, Personality } from '../personality.ts';
@@ -158,7 +159,7 @@ function fill(
   if (request.ramdisk) memory.write(layout.ramdiskPfn * 4096, request.ramdisk);
   writeP2mList(memory, layout);
   const rootPfn = writePageTables(memory, layout, virtBase);
-  if (image.hypercallPfn !== null) hv.writeHypercallPage(p2m[image.hypercallPfn]!);
+  if (image.hypercallPfn !== null) writeHypercallPage(hv.memory, p2m[image.hypercallPfn]!);
   if (!request.privileged) openChannels(hv, domain, layout, p2m);
 
   memory.write(
