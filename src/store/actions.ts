@@ -1,0 +1,325 @@
+/** What the user can do: the verbs of the lab, over the store and the worker. One object, made once. */
+import type { Remote } from 'comlink';
+import type { Result, UserError } from '../base/result.ts';
+import { LabClient, transferring, WorkerGone } from '../worker/client.ts';
+import type { DomainRequest, LabApi, MachineSettings, Snapshot, StepKind } from '../worker/protocol.ts';
+import { consoleKey } from './consoles.ts';
+import { type Demo, demoDomainName, fetchGallery, fetchImage } from './gallery.ts';
+import { consoles, INITIAL_WINDOW, type LabState, type LabStore, type Screen } from './lab-store.ts';
+import { storeLayout } from './layout.ts';
+import { neighbour, validSelection } from './selection.ts';
+import { keepWanted, mergeViews, type Shown, wantedViews } from './views.ts';
+
+export class LabActions {
+  readonly #store: LabStore;
+  readonly #client: LabClient;
+  #subscribed = '';
+  /** Steps follow one another: each waits for the one before it. */
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(store: LabStore, createWorker: () => Worker) {
+    this.#store = store;
+    this.#client = new LabClient(createWorker, {
+      snapshot: (snapshot) => this.#take(snapshot),
+      console: (chunk) => consoles.write(this.key(chunk.domid), chunk.bytes),
+      ready: () => void this.#begin(),
+      died: (reason) => this.#lost(reason),
+    });
+    store.subscribe((state, before) => {
+      if (!sameShown(shownOf(state), shownOf(before))) this.#subscribe();
+      if (state.layout !== before.layout) storeLayout(globalThis.localStorage, state.layout);
+    });
+  }
+
+  start(): void {
+    this.#client.start();
+    void fetchGallery().then((gallery) => this.#store.setState({ gallery }));
+  }
+
+  /** Console key of a domain of the present machine. */
+  key(domid: number): string {
+    return consoleKey(this.#store.getState().generation, domid);
+  }
+
+  // ---------------------------------------------------------------- machine
+
+  run(): Promise<void> {
+    const { views } = this.#store.getState();
+    this.#store.setState({ baseline: { since: 'stop', views }, notice: null });
+    return this.#send((api) => api.run());
+  }
+
+  pause(): Promise<void> {
+    return this.#send((api) => api.pause());
+  }
+
+  toggleRun(): Promise<void> {
+    const mode = this.#store.getState().views.machine?.mode;
+    return mode === 'running' || mode === 'idle' ? this.pause() : this.run();
+  }
+
+  step(kind: StepKind): Promise<void> {
+    const next = this.#queue.then(async () => {
+      this.#store.setState((s) => ({ baseline: { since: 'step', views: s.views }, notice: null }));
+      await this.#send((api) => api.step(kind));
+    });
+    this.#queue = next.catch(() => {});
+    return next;
+  }
+
+  setSpeed(speed: number): Promise<void> {
+    this.#store.setState({ speed });
+    return this.#send((api) => api.setSpeed(speed));
+  }
+
+  async reset(memoryMiB?: number): Promise<void> {
+    if (memoryMiB !== undefined) this.#store.setState({ memoryMiB });
+    this.#newGeneration();
+    consoles.forget((key) => this.#store.getState().former.some((f) => f.key === key));
+    await this.#send((api) => api.reset(this.#settings()));
+    this.say('The machine is new and empty.');
+  }
+
+  async destroy(domid: number): Promise<void> {
+    await this.#send((api) => api.destroy(domid));
+  }
+
+  input(domid: number, bytes: Uint8Array): void {
+    void this.#send((api) => api.input(domid, bytes));
+  }
+
+  // ---------------------------------------------------------------- booting
+
+  async bootDemo(demo: Demo): Promise<void> {
+    const requests: DomainRequest[] = [];
+    for (const [index, domain] of demo.domains.entries()) {
+      const image = await this.#fetch(demo.title, domain.image);
+      if (image === null) return;
+      const ramdisk = domain.ramdisk ? await this.#fetch(demo.title, domain.ramdisk) : undefined;
+      if (ramdisk === null) return;
+      requests.push({
+        name: demoDomainName(demo, index),
+        image,
+        ...(ramdisk ? { ramdisk } : {}),
+        commandLine: domain.cmdline ?? '',
+        memoryMiB: domain.memoryMiB ?? 32,
+        vcpus: domain.vcpus ?? 1,
+        abi: domain.abi ?? 'auto',
+        xen: domain.xen ?? 'auto',
+        privileged: domain.privileged ?? false,
+      });
+    }
+    for (const request of requests) if (!(await this.boot(request)).ok) return;
+  }
+
+  async boot(request: DomainRequest): Promise<Result<{ domid: number }>> {
+    const mode = this.#store.getState().views.machine?.mode;
+    this.#store.setState({
+      progress: { title: request.name, detail: 'building the domain', fraction: null },
+      error: null,
+    });
+    try {
+      const booted = await this.#client.call<Result<{ domid: number }>>(async (api) =>
+        api.boot(transferring(request, request.image, request.ramdisk)),
+      );
+      if (!booted.ok) {
+        this.fail(`${request.name} was not booted`, booted.error);
+        return booted;
+      }
+      this.#store.setState({
+        selection: { domid: booted.value.domid, vcpu: 0 },
+        window: INITIAL_WINDOW,
+        screen: 'lab',
+        dialog: 'none',
+        shownFormer: null,
+      });
+      this.say(`${request.name} is domain ${booted.value.domid}.`);
+      if (mode === undefined || mode === 'empty' || mode === 'ended') await this.run();
+      return booted;
+    } catch (error) {
+      const failure = { code: 'worker-gone', message: messageOf(error) };
+      this.fail(`${request.name} was not booted`, failure);
+      return { ok: false, error: failure };
+    } finally {
+      this.#store.setState({ progress: null });
+    }
+  }
+
+  async #fetch(title: string, path: string): Promise<Uint8Array | null> {
+    const fetched = await fetchImage(path, (received, total) =>
+      this.#store.setState({
+        progress: {
+          title,
+          detail: `fetching ${path}, ${Math.round(received / 1024)} KiB`,
+          fraction: total > 0 ? received / total : null,
+        },
+      }),
+    );
+    if (fetched.ok) return fetched.value;
+    this.#store.setState({ progress: null });
+    this.fail(`${title} was not booted`, fetched.error);
+    return null;
+  }
+
+  // ---------------------------------------------------------------- face
+
+  show(screen: Screen): void {
+    this.#store.setState({ screen });
+  }
+
+  select(domid: number, vcpu = 0): void {
+    this.#store.setState((s) => ({
+      selection: { domid, vcpu },
+      shownFormer: null,
+      window: s.selection.domid === domid && s.selection.vcpu === vcpu ? s.window : INITIAL_WINDOW,
+      views: s.selection.domid === domid && s.selection.vcpu === vcpu ? s.views : dropPerDomain(s.views),
+      baseline: null,
+    }));
+  }
+
+  selectNeighbour(by: number): void {
+    const { selection, views } = this.#store.getState();
+    const next = neighbour(selection, views.domains?.domains ?? [], by);
+    if (next.domid !== null) this.select(next.domid, next.vcpu);
+  }
+
+  toggleTheme(): void {
+    this.#store.setState((s) => ({
+      layout: { ...s.layout, theme: s.layout.theme === 'dark' ? 'light' : 'dark' },
+    }));
+  }
+
+  toggleProjector(): void {
+    this.#store.setState((s) => ({ layout: { ...s.layout, projector: !s.layout.projector } }));
+  }
+
+  walk(va: number | null): void {
+    this.#store.setState((s) => ({ window: { ...s.window, walk: va } }));
+  }
+
+  toggleEntry(path: string): void {
+    this.#store.setState((s) => ({
+      window: {
+        ...s.window,
+        opened: s.window.opened.includes(path)
+          ? s.window.opened.filter((p) => p !== path && !p.startsWith(`${path}.`))
+          : [...s.window.opened, path],
+      },
+    }));
+  }
+
+  showRows(from: number, count: number): void {
+    this.#store.setState((s) =>
+      s.window.from === from && s.window.count === count ? s : { window: { ...s.window, from, count } },
+    );
+  }
+
+  openFiles(list: readonly File[]): void {
+    const [kernel = null, ramdisk = null] = list;
+    this.#store.setState({ files: { kernel, ramdisk }, dialog: 'open', error: null });
+  }
+
+  say(announcement: string): void {
+    this.#store.setState({ announcement });
+  }
+
+  fail(title: string, error: UserError): void {
+    this.#store.setState({ error: { title, ...error }, announcement: `${title}. ${error.message}` });
+  }
+
+  // ---------------------------------------------------------------- worker
+
+  #settings(): MachineSettings {
+    const { memoryMiB } = this.#store.getState();
+    return { memoryMiB, seed: 1, wallClockSeconds: Math.floor(Date.now() / 1000) };
+  }
+
+  async #begin(): Promise<void> {
+    await this.#send((api) => api.reset(this.#settings()));
+    const { speed } = this.#store.getState();
+    await this.#send((api) => api.setSpeed(speed));
+    this.#subscribed = '';
+    this.#subscribe();
+    this.#store.setState({ connection: 'ready' });
+  }
+
+  #take(snapshot: Snapshot): void {
+    this.#store.setState((s) => {
+      const merged = mergeViews(s.views, snapshot.views);
+      const selection = validSelection(s.selection, merged.domains?.domains ?? []);
+      const moved = selection.domid !== s.selection.domid || selection.vcpu !== s.selection.vcpu;
+      const state = moved ? { ...s, selection } : s;
+      const views = keepWanted(merged, wantedViews(shownOf(state)));
+      return moved ? { views, selection, window: INITIAL_WINDOW } : { views };
+    });
+  }
+
+  #subscribe(): void {
+    const wanted = wantedViews(shownOf(this.#store.getState()));
+    const text = JSON.stringify(wanted);
+    if (text === this.#subscribed) return;
+    this.#subscribed = text;
+    void this.#send((api) => api.subscribe(wanted));
+  }
+
+  #newGeneration(): void {
+    this.#store.setState((s) => ({
+      generation: s.generation + 1,
+      views: {},
+      baseline: null,
+      selection: { domid: null, vcpu: 0 },
+      window: INITIAL_WINDOW,
+      shownFormer: null,
+    }));
+  }
+
+  #lost(reason: string): void {
+    const { views, generation, selection, former } = this.#store.getState();
+    const domains = views.domains?.domains ?? [];
+    const kept = domains.map((d) => ({
+      key: consoleKey(generation, d.domid),
+      name: `d${d.domid} ${d.name}`,
+    }));
+    this.#newGeneration();
+    this.#store.setState({
+      connection: 'restarting',
+      former: [...former, ...kept],
+      shownFormer: selection.domid === null ? null : consoleKey(generation, selection.domid),
+      notice: `The engine stopped: ${reason}. It was started again with an empty machine; what the guests printed is kept.`,
+      announcement: 'The engine stopped and was started again. The text of the consoles is kept.',
+      progress: null,
+    });
+  }
+
+  async #send<T>(command: (api: Remote<LabApi>) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#client.call(command);
+    } catch (error) {
+      // A worker that died is told about in #lost; anything else is a failure of the lab itself.
+      if (!(error instanceof WorkerGone)) {
+        this.fail('The engine refused a command', { code: 'engine', message: messageOf(error) });
+      }
+      return undefined;
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function dropPerDomain(views: LabState['views']): LabState['views'] {
+  const { registers: _r, pageTables: _p, ports: _o, ...rest } = views;
+  return rest;
+}
+
+/** The part of the state that decides subscriptions. */
+const shownOf = (s: LabState): Shown => ({
+  screen: s.screen,
+  domid: s.selection.domid,
+  vcpu: s.selection.vcpu,
+  window: s.window,
+  hypercallTab: s.hypercallTab,
+  traceAll: s.traceAll,
+  historyNs: s.historyNs,
+});
+const sameShown = (a: Shown, b: Shown): boolean =>
+  (Object.keys(a) as (keyof Shown)[]).every((key) => a[key] === b[key]);

@@ -1,0 +1,302 @@
+/**
+ * Every command of the lab once: buttons, keys and the palette are made from it. A command that is not enabled says
+ * why, so a disabled button can be understood.
+ */
+import type { LabActions } from './actions.ts';
+import type { LabState, LabStore } from './lab-store.ts';
+import { SPEEDS } from './speeds.ts';
+
+export interface Command {
+  id: string;
+  label: string;
+  /** Heading in the palette and the list of keys. */
+  group: 'Machine' | 'View' | 'Domains' | 'Help';
+  /** As KeyboardEvent.key, with 'Mod+' for Ctrl or Cmd. */
+  key?: string;
+  /** Null when it can be done now, else why not. */
+  disabled(state: LabState): string | null;
+  perform(): void;
+}
+
+const NEVER_DISABLED = (): null => null;
+
+function isRunning(s: LabState): boolean {
+  const mode = s.views.machine?.mode;
+  return mode === 'running' || mode === 'idle';
+}
+
+function whyNotStep(s: LabState): string | null {
+  const mode = s.views.machine?.mode;
+  if (mode === undefined) return 'The engine is starting.';
+  if (mode === 'empty') return 'There is no domain yet.';
+  if (mode === 'ended') return 'Every domain has ended.';
+  if (mode === 'failed') return 'The engine stopped on an error of its own.';
+  return isRunning(s) ? 'Pause first.' : null;
+}
+
+function whyNotRun(s: LabState): string | null {
+  if (isRunning(s)) return null;
+  return whyNotStep(s);
+}
+
+function whyNoDomain(s: LabState): string | null {
+  return s.selection.domid === null ? 'There is no domain yet.' : null;
+}
+
+export function speedLabel(speed: number): string {
+  if (speed === 0) return 'unlimited';
+  if (speed === 1) return 'real time';
+  return `1/${Math.round(1 / speed)
+    .toLocaleString('en')
+    .replaceAll(',', ' ')}`;
+}
+
+export function createCommands(store: LabStore, actions: LabActions): Command[] {
+  const set = (change: Partial<LabState>) => store.setState(change);
+  const speedBy = (by: number) => {
+    const at = SPEEDS.indexOf(store.getState().speed as (typeof SPEEDS)[number]);
+    const next = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + by))]!;
+    actions.say(`Speed ${speedLabel(next)}`);
+    void actions.setSpeed(next);
+  };
+  return [
+    {
+      id: 'run',
+      label: 'Run or pause',
+      group: 'Machine',
+      key: 'r',
+      disabled: whyNotRun,
+      perform: () => void actions.toggleRun(),
+    },
+    {
+      id: 'step-instruction',
+      label: 'Step one instruction',
+      group: 'Machine',
+      key: 'i',
+      disabled: whyNotStep,
+      perform: () => void actions.step('instruction'),
+    },
+    {
+      id: 'step-hypercall',
+      label: 'Run to after the next hypercall',
+      group: 'Machine',
+      key: 'h',
+      disabled: whyNotStep,
+      perform: () => void actions.step('hypercall'),
+    },
+    {
+      id: 'step-event',
+      label: 'Run to the next event',
+      group: 'Machine',
+      key: 'e',
+      disabled: whyNotStep,
+      perform: () => void actions.step('event'),
+    },
+    {
+      id: 'slower',
+      label: 'Slower',
+      group: 'Machine',
+      key: '-',
+      disabled: NEVER_DISABLED,
+      perform: () => speedBy(-1),
+    },
+    {
+      id: 'faster',
+      label: 'Faster',
+      group: 'Machine',
+      key: '+',
+      disabled: NEVER_DISABLED,
+      perform: () => speedBy(1),
+    },
+    {
+      id: 'reset',
+      label: 'Reset: a new, empty machine',
+      group: 'Machine',
+      key: 'Shift+R',
+      disabled: NEVER_DISABLED,
+      perform: () => set({ dialog: 'reset' }),
+    },
+    {
+      id: 'lab',
+      label: 'Show the lab',
+      group: 'View',
+      key: '1',
+      disabled: NEVER_DISABLED,
+      perform: () => actions.show('lab'),
+    },
+    {
+      id: 'gallery',
+      label: 'Show the gallery',
+      group: 'View',
+      key: '2',
+      disabled: NEVER_DISABLED,
+      perform: () => actions.show('gallery'),
+    },
+    {
+      id: 'theme',
+      label: 'Light or dark',
+      group: 'View',
+      key: 't',
+      disabled: NEVER_DISABLED,
+      perform: () => actions.toggleTheme(),
+    },
+    {
+      id: 'projector',
+      label: 'Projector: large and few',
+      group: 'View',
+      key: 'p',
+      disabled: NEVER_DISABLED,
+      perform: () => actions.toggleProjector(),
+    },
+    {
+      id: 'next-panel',
+      label: 'Go to the next panel (leaves the console too)',
+      group: 'View',
+      key: 'F6',
+      disabled: NEVER_DISABLED,
+      perform: () => focusNextPanel(1),
+    },
+    {
+      id: 'previous-panel',
+      label: 'Go to the previous panel',
+      group: 'View',
+      key: 'Shift+F6',
+      disabled: NEVER_DISABLED,
+      perform: () => focusNextPanel(-1),
+    },
+    {
+      id: 'console',
+      label: 'Type into the console',
+      group: 'View',
+      key: 'c',
+      disabled: whyNoDomain,
+      perform: () => focusLabelled('[data-console] textarea'),
+    },
+    {
+      id: 'search-console',
+      label: 'Search the console',
+      group: 'View',
+      key: '/',
+      disabled: whyNoDomain,
+      perform: () => focusLabelled('[data-console-search]'),
+    },
+    {
+      id: 'walk',
+      label: 'Walk an address',
+      group: 'View',
+      key: 'w',
+      disabled: whyNoDomain,
+      perform: () => focusLabelled('[data-walk-address]'),
+    },
+    {
+      id: 'next-domain',
+      label: 'Next domain',
+      group: 'Domains',
+      key: ']',
+      disabled: whyNoDomain,
+      perform: () => actions.selectNeighbour(1),
+    },
+    {
+      id: 'previous-domain',
+      label: 'Previous domain',
+      group: 'Domains',
+      key: '[',
+      disabled: whyNoDomain,
+      perform: () => actions.selectNeighbour(-1),
+    },
+    {
+      id: 'open',
+      label: 'Open a kernel of your own',
+      group: 'Domains',
+      key: 'o',
+      disabled: NEVER_DISABLED,
+      perform: () => set({ dialog: 'open', files: { kernel: null, ramdisk: null }, error: null }),
+    },
+    {
+      id: 'remove',
+      label: 'Remove the selected domain',
+      group: 'Domains',
+      key: 'Delete',
+      disabled: whyNoDomain,
+      perform: () => {
+        const { domid } = store.getState().selection;
+        if (domid !== null) void actions.destroy(domid);
+      },
+    },
+    {
+      id: 'palette',
+      label: 'All commands',
+      group: 'Help',
+      key: 'Mod+k',
+      disabled: NEVER_DISABLED,
+      perform: () => set({ dialog: 'palette' }),
+    },
+    {
+      id: 'keys',
+      label: 'The keys',
+      group: 'Help',
+      key: '?',
+      disabled: NEVER_DISABLED,
+      perform: () => set({ dialog: 'keys' }),
+    },
+  ];
+}
+
+/** Boots of the gallery are commands of the palette too. */
+export function demoCommands(state: LabState, actions: LabActions): Command[] {
+  if (state.gallery.state !== 'ready') return [];
+  return state.gallery.demos.map((demo) => ({
+    id: `boot-${demo.id}`,
+    label: `Boot ${demo.title}`,
+    group: 'Domains',
+    disabled: NEVER_DISABLED,
+    perform: () => void actions.bootDemo(demo),
+  }));
+}
+
+/** How a key is written out: 'Mod+k' = 'Ctrl K' or '⌘K'. */
+export function keyLabel(key: string, mac: boolean): string {
+  const named: Record<string, string> = { Mod: mac ? '⌘' : 'Ctrl', Shift: mac ? '⇧' : 'Shift', '-': '−' };
+  return key
+    .split(/(?<=.)\+/)
+    .map((part) => named[part] ?? (part.length === 1 ? part.toUpperCase() : part))
+    .join(mac ? '' : ' ');
+}
+
+/** What of a KeyboardEvent decides which command it means. */
+export interface KeyPress {
+  key: string;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+  shiftKey: boolean;
+}
+
+/** The command of a key press, or undefined. Letters mean the command whatever the case, unless Shift is part of it. */
+export function commandOfKey(commands: readonly Command[], press: KeyPress): Command | undefined {
+  if (press.altKey) return undefined;
+  const mod = press.ctrlKey || press.metaKey;
+  const named = press.key.length > 1 || /[a-z]/i.test(press.key);
+  const name = press.key.length === 1 && /[a-z]/i.test(press.key) ? press.key.toLowerCase() : press.key;
+  return commands.find((command) => {
+    if (command.key === undefined) return false;
+    const wantsMod = command.key.startsWith('Mod+');
+    const wantsShift = command.key.startsWith('Shift+');
+    if (wantsMod !== mod || (named && wantsShift !== press.shiftKey)) return false;
+    const key = command.key.replace(/^(Mod|Shift)\+/, '');
+    return wantsShift ? key.toLowerCase() === name.toLowerCase() : key === name;
+  });
+}
+
+function focusLabelled(selector: string): void {
+  document.querySelector<HTMLElement>(selector)?.focus();
+}
+
+function focusNextPanel(by: number): void {
+  const panels = [...document.querySelectorAll<HTMLElement>('[data-panel]')].filter(
+    (panel) => panel.offsetParent !== null,
+  );
+  if (panels.length === 0) return;
+  const at = panels.findIndex((panel) => panel.contains(document.activeElement));
+  panels[(at + by + panels.length) % panels.length]!.focus();
+}

@@ -1,0 +1,101 @@
+/** The state of the lab's face: the last snapshot of each view and what the user chose. Effects are in actions.ts. */
+import { createStore } from 'zustand/vanilla';
+import type { UserError } from '../base/result.ts';
+import type { PageTableWindow } from '../worker/protocol.ts';
+import { Consoles } from './consoles.ts';
+import type { Gallery } from './gallery.ts';
+import type { Layout } from './layout.ts';
+import type { Selection } from './selection.ts';
+import type { Views } from './views.ts';
+
+export type Screen = 'lab' | 'gallery';
+export type Dialog = 'none' | 'palette' | 'keys' | 'open' | 'reset';
+
+/** What the registers and ports looked like before the last step, or when the machine last stood still. */
+export interface Baseline {
+  since: 'step' | 'stop';
+  views: Views;
+}
+
+export interface Progress {
+  title: string;
+  detail: string;
+  /** 0 to 1, or null where the end is not known. */
+  fraction: number | null;
+}
+
+/** A console whose machine is gone, kept to be read. */
+export interface FormerConsole {
+  key: string;
+  name: string;
+}
+
+export interface OpenedFiles {
+  kernel: File | null;
+  ramdisk: File | null;
+}
+
+export interface LabState {
+  connection: 'starting' | 'ready' | 'restarting';
+  /** Counts machines: consoles of an earlier one are told apart by it. */
+  generation: number;
+  views: Views;
+  baseline: Baseline | null;
+  selection: Selection;
+  screen: Screen;
+  layout: Layout;
+  dialog: Dialog;
+  gallery: Gallery;
+  files: OpenedFiles;
+  progress: Progress | null;
+  /** What went wrong last, until dismissed. */
+  error: (UserError & { title: string }) | null;
+  /** Said once to everybody: worker restarts and the like. */
+  notice: string | null;
+  /** What a screen reader is told. */
+  announcement: string;
+  window: PageTableWindow;
+  hypercallTab: 'trace' | 'counts';
+  traceAll: boolean;
+  processorTab: 'code' | 'stack' | 'segments';
+  historyNs: number;
+  speed: number;
+  memoryMiB: number;
+  former: readonly FormerConsole[];
+  /** Key of a former console that is shown instead of the selected domain's. */
+  shownFormer: string | null;
+}
+
+export const INITIAL_WINDOW: PageTableWindow = { opened: [], from: 0, count: 64, walk: null };
+const HISTORY_NS = 50_000_000;
+
+export function createLabStore(layout: Layout) {
+  return createStore<LabState>(() => ({
+    connection: 'starting',
+    generation: 0,
+    views: {},
+    baseline: null,
+    selection: { domid: null, vcpu: 0 },
+    screen: 'gallery',
+    layout,
+    dialog: 'none',
+    gallery: { state: 'loading' },
+    files: { kernel: null, ramdisk: null },
+    progress: null,
+    error: null,
+    notice: null,
+    announcement: '',
+    window: INITIAL_WINDOW,
+    hypercallTab: 'trace',
+    traceAll: true,
+    processorTab: 'code',
+    historyNs: HISTORY_NS,
+    speed: 1,
+    memoryMiB: 256,
+    former: [],
+    shownFormer: null,
+  }));
+}
+export type LabStore = ReturnType<typeof createLabStore>;
+
+export const consoles = new Consoles();

@@ -1,0 +1,172 @@
+/** The console of the selected domain: a terminal to read, type, search and copy. */
+import { useEffect, useRef, useState } from 'react';
+import { consoleKey } from '../../../store/consoles.ts';
+import { actions, labStore, useLab } from '../../../store/lab.ts';
+import { consoles } from '../../../store/lab-store.ts';
+import type { DomainSummary } from '../../../worker/protocol.ts';
+import { Empty, Panel } from '../../widgets/panel.tsx';
+import css from './panel.module.css';
+import { ConsoleTerminal } from './terminal.ts';
+
+const FONT_PX = 13;
+const NONE: readonly DomainSummary[] = [];
+
+export function ConsolePanel() {
+  const domains = useLab((s) => s.views.domains?.domains ?? NONE);
+  const selected = useLab((s) => s.selection.domid);
+  const generation = useLab((s) => s.generation);
+  const former = useLab((s) => s.former);
+  const shownFormer = useLab((s) => s.shownFormer);
+  const terminal = useRef<ConsoleTerminal | null>(null);
+
+  const domain = domains.find((d) => d.domid === selected);
+  const key = shownFormer ?? (selected === null ? null : consoleKey(generation, selected));
+  const name =
+    former.find((f) => f.key === shownFormer)?.name ?? (domain ? `d${domain.domid} ${domain.name}` : '');
+  return (
+    <Panel
+      title="Console"
+      className={css['panel']}
+      actions={key === null ? undefined : <Tools terminal={terminal} name={name} />}
+      about={
+        <span className={css['tabs']}>
+          {domains.map((d) => (
+            <button
+              key={d.domid}
+              type="button"
+              aria-pressed={shownFormer === null && d.domid === selected}
+              onClick={() => actions.select(d.domid)}
+            >
+              d{d.domid}
+              {d.domid === selected && shownFormer === null ? ` ${d.name}` : ''}
+            </button>
+          ))}
+          {former.map((f) => (
+            <button
+              key={f.key}
+              type="button"
+              aria-pressed={shownFormer === f.key}
+              title="Kept from the engine that stopped"
+              onClick={() => labStore.setState({ shownFormer: f.key })}
+            >
+              {f.name}, kept
+            </button>
+          ))}
+        </span>
+      }
+    >
+      {key === null ? (
+        <Empty>
+          A console shows what a guest prints and takes what you type. It opens with the first domain.
+        </Empty>
+      ) : (
+        <Screen
+          key={key}
+          consoleName={key}
+          label={`Console of ${name}`}
+          typed={(bytes) => {
+            if (shownFormer === null && selected !== null) actions.input(selected, bytes);
+          }}
+          terminal={terminal}
+        />
+      )}
+      {shownFormer === null && domain !== undefined && domain.ending !== null && (
+        <p className={css['ended']} data-testid="console-ended">
+          <b>
+            d{domain.domid} {domain.state === 'crashed' ? 'crashed' : 'has ended'}.
+          </b>{' '}
+          {domain.state === 'crashed' ? 'Why is told above.' : `It ${domain.ending}.`}
+        </p>
+      )}
+    </Panel>
+  );
+}
+
+function Screen(props: {
+  consoleName: string;
+  label: string;
+  typed: (bytes: Uint8Array) => void;
+  terminal: { current: ConsoleTerminal | null };
+}) {
+  const host = useRef<HTMLDivElement>(null);
+  const layout = useLab((s) => s.layout);
+  const typed = useRef(props.typed);
+  typed.current = props.typed;
+  const fontSize = layout.projector ? FONT_PX * 1.5 : FONT_PX;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: one terminal per console; look and label follow below
+  useEffect(() => {
+    const terminal = new ConsoleTerminal(host.current!, {
+      fontSize,
+      label: props.label,
+      typed: (bytes) => typed.current(bytes),
+    });
+    props.terminal.current = terminal;
+    consoles.attach(props.consoleName, terminal);
+    return () => {
+      consoles.detach(props.consoleName);
+      props.terminal.current = null;
+      terminal.dispose();
+    };
+  }, [props.consoleName]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the theme is read from the page, which layout decides
+  useEffect(() => {
+    props.terminal.current?.paint(host.current!, fontSize);
+  }, [layout, fontSize]);
+
+  return (
+    <div className={css['screen']}>
+      <div ref={host} className={css['host']} data-console={props.consoleName} />
+    </div>
+  );
+}
+
+function Tools({ terminal, name }: { terminal: { current: ConsoleTerminal | null }; name: string }) {
+  const [sought, setSought] = useState('');
+  const [found, setFound] = useState<{ index: number; count: number } | null>(null);
+  const search = (text: string, direction: 'next' | 'previous') => {
+    terminal.current?.onFound(setFound);
+    terminal.current?.find(text, direction);
+    if (text === '') setFound(null);
+  };
+  return (
+    <span className={css['tools']}>
+      {found !== null && sought !== '' && (
+        <span className="small third" role="status">
+          {found.count === 0 ? 'not found' : `${found.index + 1} of ${found.count}`}
+        </span>
+      )}
+      <input
+        type="search"
+        data-console-search
+        aria-label={`Search the console of ${name}`}
+        placeholder="search"
+        value={sought}
+        onChange={(event) => {
+          setSought(event.target.value);
+          search(event.target.value, 'next');
+        }}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') search(sought, event.shiftKey ? 'previous' : 'next');
+          if (event.key === 'Escape') {
+            setSought('');
+            search('', 'next');
+            terminal.current?.focus();
+          }
+        }}
+      />
+      <button
+        type="button"
+        className="small"
+        title="Copy the selected text, or all of it (Ctrl Shift C)"
+        onClick={() => {
+          const text = terminal.current?.text() ?? '';
+          void navigator.clipboard?.writeText(text).then(() => actions.say('Copied.'));
+        }}
+      >
+        Copy
+      </button>
+    </span>
+  );
+}

@@ -1,0 +1,135 @@
+/**
+ * One xterm on one console log. Bytes go straight to xterm, which knows no markup; its write callback is the flow
+ * control. What is typed goes to the domain as bytes.
+ */
+import { FitAddon } from '@xterm/addon-fit';
+import { SearchAddon } from '@xterm/addon-search';
+import { WebLinksAddon } from '@xterm/addon-web-links';
+import { type ITheme, Terminal } from '@xterm/xterm';
+import type { ConsoleSink } from '../../../store/consoles.ts';
+
+const SCROLLBACK_ROWS = 10_000;
+
+export class ConsoleTerminal implements ConsoleSink {
+  readonly #terminal: Terminal;
+  readonly #fit = new FitAddon();
+  readonly #search = new SearchAddon();
+  readonly #observer: ResizeObserver;
+  #found: (result: { index: number; count: number }) => void = () => {};
+
+  constructor(
+    host: HTMLElement,
+    options: { fontSize: number; label: string; typed: (bytes: Uint8Array) => void },
+  ) {
+    this.#terminal = new Terminal({
+      fontFamily: '"IBM Plex Mono", ui-monospace, Consolas, "DejaVu Sans Mono", monospace',
+      fontSize: options.fontSize,
+      lineHeight: 1.15,
+      scrollback: SCROLLBACK_ROWS,
+      // Kernels write bare line feeds; those that write both are not harmed.
+      convertEol: true,
+      screenReaderMode: true,
+      allowProposedApi: true,
+      theme: themeOf(host),
+    });
+    this.#terminal.loadAddon(this.#fit);
+    this.#terminal.loadAddon(this.#search);
+    this.#terminal.loadAddon(new WebLinksAddon());
+    this.#terminal.open(host);
+    this.#terminal.textarea?.setAttribute('aria-label', options.label);
+    this.#search.onDidChangeResults(({ resultIndex, resultCount }) =>
+      this.#found({ index: resultIndex, count: resultCount }),
+    );
+    const encoder = new TextEncoder();
+    this.#terminal.onData((text) => options.typed(encoder.encode(text)));
+    this.#terminal.onBinary((text) => options.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
+    this.#terminal.attachCustomKeyEventHandler((event) => this.#ours(event));
+    this.#observer = new ResizeObserver(() => this.fit());
+    this.#observer.observe(host);
+    this.fit();
+    // The font may arrive after the first measure.
+    void document.fonts?.ready.then(() => this.fit());
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => this.#terminal.write(bytes, resolve));
+  }
+
+  fit(): void {
+    if (this.#terminal.element?.offsetParent) this.#fit.fit();
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+
+  paint(host: HTMLElement, fontSize: number): void {
+    this.#terminal.options.theme = themeOf(host);
+    this.#terminal.options.fontSize = fontSize;
+    this.fit();
+  }
+
+  onFound(found: (result: { index: number; count: number }) => void): void {
+    this.#found = found;
+  }
+
+  find(text: string, direction: 'next' | 'previous'): void {
+    if (text === '') {
+      this.#search.clearDecorations();
+      return;
+    }
+    const style = getComputedStyle(this.#terminal.element!);
+    const colour = style.getPropertyValue('--rule-strong').trim();
+    const active = style.getPropertyValue('--ink-3').trim();
+    const options = {
+      decorations: {
+        matchBackground: colour,
+        activeMatchBackground: active,
+        matchOverviewRuler: colour,
+        activeMatchColorOverviewRuler: active,
+      },
+    };
+    if (direction === 'next') this.#search.findNext(text, options);
+    else this.#search.findPrevious(text, options);
+  }
+
+  /** The selected text, or all of it. */
+  text(): string {
+    if (this.#terminal.hasSelection()) return this.#terminal.getSelection();
+    this.#terminal.selectAll();
+    const all = this.#terminal.getSelection();
+    this.#terminal.clearSelection();
+    return all.replace(/\n+$/, '\n');
+  }
+
+  dispose(): void {
+    this.#observer.disconnect();
+    this.#terminal.dispose();
+  }
+
+  /** False for keys that are not the guest's: copy and paste, and F6, which leaves the console. */
+  #ours(event: KeyboardEvent): boolean {
+    if (event.key === 'F6' || (event.metaKey && event.key.toLowerCase() === 'k')) return false;
+    if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'v') return false;
+    if (event.ctrlKey && event.shiftKey && event.key.toLowerCase() === 'c') {
+      if (event.type === 'keydown') {
+        event.preventDefault();
+        void navigator.clipboard?.writeText(this.text());
+      }
+      return false;
+    }
+    return true;
+  }
+}
+
+function themeOf(host: HTMLElement): ITheme {
+  const style = getComputedStyle(host);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  return {
+    background: colour('--well'),
+    foreground: colour('--ink'),
+    cursor: colour('--ink'),
+    cursorAccent: colour('--paper'),
+    selectionBackground: colour('--rule-strong'),
+  };
+}

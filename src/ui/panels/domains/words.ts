@@ -1,0 +1,33 @@
+/** A domain and its vcpus in words. */
+import type { DomainSummary, VcpuSummary } from '../../../worker/protocol.ts';
+
+/** "32 MiB, 2-level, Xen 3.0.2" */
+export function aboutDomain(domain: DomainSummary): string {
+  const memory = domain.frames / 256;
+  const size = memory >= 1 ? `${Number(memory.toFixed(1))} MiB` : `${domain.frames} frames`;
+  const parts = [size, domain.abi === 'x86_32p' ? 'PAE' : '2-level', `Xen ${domain.xen}`];
+  if (domain.privileged) parts.push('privileged');
+  return parts.join(', ');
+}
+
+export function stateWords(domain: DomainSummary): string {
+  switch (domain.state) {
+    case 'crashed':
+      return 'crashed';
+    case 'shutdown':
+      return domain.ending ?? 'shut down';
+    case 'dying':
+      return 'being removed';
+    case 'paused':
+      return 'paused';
+    case 'running':
+      return 'running';
+  }
+}
+
+/** "running, ring 1"; "blocked" with the note in the tooltip. */
+export function runstateWords(vcpu: VcpuSummary): string {
+  if (vcpu.runstate === 'running') return `running, ring ${vcpu.ring}`;
+  if (vcpu.runstate === 'offline') return vcpu.note || 'offline';
+  return vcpu.runstate;
+}

@@ -1,0 +1,110 @@
+/** The gallery: each guest's story and what to watch, one click to boot it; and the place to drop one's own. */
+import { useRef } from 'react';
+import type { Demo } from '../../../store/gallery.ts';
+import { actions, labStore, useLab } from '../../../store/lab.ts';
+import { CommandButton } from '../../widgets/command-button.tsx';
+import { Logo } from '../../widgets/logo.tsx';
+import css from './panel.module.css';
+import { aboutDemo } from './words.ts';
+
+export function GalleryScreen() {
+  const gallery = useLab((s) => s.gallery);
+  return (
+    <main className={css['gallery']}>
+      <Intro />
+      <section className={css['cards']} aria-label="Guests" data-panel tabIndex={-1}>
+        {gallery.state === 'loading' && <p className={css['plain']}>Reading the list of guests …</p>}
+        {gallery.state === 'failed' && (
+          <p className={css['plain']}>
+            The list of guests could not be read: {gallery.reason}. A kernel of your own still boots: press
+            Open or drop it here.
+          </p>
+        )}
+        {gallery.state === 'ready' &&
+          gallery.demos.map((demo, i) => <Card key={demo.id} demo={demo} number={i + 1} />)}
+      </section>
+    </main>
+  );
+}
+
+function Card({ demo, number }: { demo: Demo; number: number }) {
+  const busy = useLab((s) => s.progress !== null);
+  const ready = useLab((s) => s.connection === 'ready');
+  return (
+    <article className={css['card']} aria-label={demo.id}>
+      <div className={css['top']}>
+        <span className="mono third">{String(number).padStart(2, '0')}</span>
+        <span className="mono second">{demo.id}</span>
+      </div>
+      <h3>{demo.title}</h3>
+      <p className={css['story']}>{demo.story}</p>
+      <ul>
+        {demo.watch.map((item) => (
+          <li key={item}>{item}</li>
+        ))}
+      </ul>
+      <div className={css['foot']}>
+        <span className="small second">{aboutDemo(demo)}</span>
+        <button
+          type="button"
+          className="underlined"
+          disabled={busy || !ready}
+          aria-label={`Boot ${demo.id}`}
+          onClick={() => void actions.bootDemo(demo)}
+        >
+          Boot
+        </button>
+      </div>
+    </article>
+  );
+}
+
+function Intro() {
+  const input = useRef<HTMLInputElement>(null);
+  const some = useLab((s) => (s.views.domains?.domains.length ?? 0) > 0);
+  return (
+    <div className={css['intro']}>
+      <Logo size={96} />
+      <h2>Watch a kernel that is not in charge.</h2>
+      <p>
+        A guest kernel runs in ring 1. A Xen-compatible hypervisor runs in ring 0 and checks each page table,
+        event and trap. Every book is open.
+      </p>
+      {some && (
+        <p className={css['continue']}>
+          <CommandButton id="lab" className="underlined">
+            Back to the lab
+          </CommandButton>{' '}
+          where guests are loaded.
+        </p>
+      )}
+      <div className={css['drop']}>
+        <h3 className="bold">Drop your own kernel here</h3>
+        <p className="small second">
+          A 32-bit Xen PV kernel, ELF or gzip of one, and a ramdisk if it needs one. Nothing leaves this
+          browser.
+        </p>
+        <input
+          ref={input}
+          type="file"
+          multiple
+          className="unseen"
+          tabIndex={-1}
+          aria-label="Kernel and ramdisk files"
+          onChange={(event) => {
+            const files = [...(event.target.files ?? [])];
+            event.target.value = '';
+            if (files.length > 0) actions.openFiles(files);
+          }}
+        />
+        <button
+          type="button"
+          className="boxed"
+          onClick={() => labStore.setState({ dialog: 'open', error: null })}
+        >
+          Open…
+        </button>
+      </div>
+    </div>
+  );
+}

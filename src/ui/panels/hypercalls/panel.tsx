@@ -1,0 +1,158 @@
+/** What the guests asked of the hypervisor and what it did, newest first; or how often, per call. */
+import { useMemo } from 'react';
+import { groupDigits } from '../../../format/time.ts';
+import { labStore, useLab } from '../../../store/lab.ts';
+import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
+import { DomainChip } from '../../widgets/chips.tsx';
+import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
+import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
+import css from './panel.module.css';
+import { agoText, countRows } from './rows.ts';
+
+const TABS = [
+  ['trace', 'Trace'],
+  ['counts', 'Counts'],
+] as const;
+const WHOSE = [
+  ['all', 'All'],
+  ['one', 'Selected'],
+] as const;
+
+export function HypercallsPanel() {
+  const tab = useLab((s) => s.hypercallTab);
+  const all = useLab((s) => s.traceAll);
+  const trace = useLab((s) => s.views.trace);
+  const counts = useLab((s) => s.views.hypercalls);
+  return (
+    <Panel
+      title="Hypercalls"
+      about={trace !== undefined && tab === 'trace' ? `${groupDigits(trace.total)} events` : undefined}
+      actions={
+        <>
+          {tab === 'trace' && (
+            <Choice
+              label="Whose events"
+              value={all ? 'all' : 'one'}
+              options={WHOSE}
+              choose={(whose) => labStore.setState({ traceAll: whose === 'all' })}
+            />
+          )}
+          <span className={css['divider']} />
+          <Choice
+            label="Trace or counts"
+            value={tab}
+            options={TABS}
+            choose={(hypercallTab) => labStore.setState({ hypercallTab })}
+          />
+        </>
+      }
+    >
+      {tab === 'trace' ? <Trace view={trace} /> : <Counts view={counts} />}
+    </Panel>
+  );
+}
+
+function Trace({ view }: { view: TraceView | undefined }) {
+  const now = useLab((s) => s.views.machine?.virtualNs ?? 0);
+  const paused = useLab((s) => s.views.machine?.mode !== 'running');
+  const rows = useMemo(() => (view === undefined ? [] : [...view.rows].reverse()), [view]);
+  if (rows.length === 0) {
+    return <Empty>Every hypercall, fault, upcall and switch, as it happens. Nothing has happened yet.</Empty>;
+  }
+  const newest = rows[0]!.sequence;
+  return (
+    <WholeRows label="Trace, newest first">
+      <Row className={css['trace']} head cells={['ago', '', 'what', 'result']} />
+      {rows.map((row) => (
+        <div key={row.sequence} role="rowgroup">
+          <Row
+            className={css['trace']}
+            mark={`${row.refused ? 'refused' : ''} ${paused && row.sequence === newest ? 'now' : ''}`}
+            title={`d${row.domid} v${row.vcpu} ${row.text}`}
+            cells={[
+              <span key="at" className="mono third">
+                {agoText(now - row.at)}
+              </span>,
+              <span key="who">
+                <DomainChip domid={row.domid} />
+                <span className="unseen">
+                  d{row.domid} v{row.vcpu}
+                </span>
+              </span>,
+              <What key="what" kind={row.kind} text={row.text} />,
+              <span key="result" className="mono">
+                {row.result}
+              </span>,
+            ]}
+          />
+          {row.because !== null && (
+            <div className={`${css['because']} refused`} role="row">
+              <span role="cell">
+                <b>Refused.</b> {row.because}
+              </span>
+            </div>
+          )}
+        </div>
+      ))}
+    </WholeRows>
+  );
+}
+
+/** The name in ink, its arguments in the second. */
+function What({ kind, text }: { kind: string; text: string }) {
+  const space = text.indexOf(' ');
+  const name = space < 0 ? text : text.slice(0, space);
+  return (
+    <span className="small">
+      {kind !== 'hypercall' && <span className={css['kind']}>{kind} </span>}
+      {name} <span className="second">{space < 0 ? '' : text.slice(space + 1)}</span>
+    </span>
+  );
+}
+
+function Counts({ view }: { view: HypercallsView | undefined }) {
+  const rows = useMemo(() => (view === undefined ? [] : countRows(view)), [view]);
+  if (rows.length === 0) {
+    return <Empty>How often each hypercall was made and how often refused. None has been made yet.</Empty>;
+  }
+  return (
+    <WholeRows label="Hypercalls by count" rowCount={rows.length}>
+      <Row
+        className={css['count']}
+        head
+        cells={[
+          'call',
+          'VMI',
+          <span key="r" className={css['end']}>
+            refused
+          </span>,
+          <span key="c" className={css['end']}>
+            calls
+          </span>,
+        ]}
+      />
+      {rows.map((row) => (
+        <Row
+          key={`${row.number}.${row.sub ?? ''}`}
+          className={css['count']}
+          mark={row.refused > 0 ? 'refused' : ''}
+          title={row.doc}
+          cells={[
+            <span key="name" className="small">
+              {row.name} <span className="second">{row.sub ?? ''}</span>
+            </span>,
+            <span key="vmi" className="small third">
+              {row.vmi ?? ''}
+            </span>,
+            <span key="refused" className={`mono ${css['end']}`}>
+              {row.refused === 0 ? '' : groupDigits(row.refused)}
+            </span>,
+            <span key="calls" className={`mono ${css['end']}`}>
+              {groupDigits(row.calls)}
+            </span>,
+          ]}
+        />
+      ))}
+    </WholeRows>
+  );
+}

@@ -1,0 +1,38 @@
+/** The run mode, always written out. */
+import type { MachineView } from '../../../worker/protocol.ts';
+
+export interface ModeText {
+  title: string;
+  detail: string;
+  moving: boolean;
+}
+
+const TITLES: Record<MachineView['mode'], string> = {
+  empty: 'Empty machine',
+  running: 'Running',
+  paused: 'Paused',
+  idle: 'Running, idle',
+  ended: 'Ended',
+  failed: 'Stopped by an error of the lab',
+};
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+export function describeMode(
+  machine: MachineView | undefined,
+  connection: 'starting' | 'ready' | 'restarting',
+): ModeText {
+  if (machine === undefined) {
+    const title = connection === 'restarting' ? 'Starting again' : 'Starting';
+    return { title, detail: 'the engine is being made ready', moving: false };
+  }
+  const moving = machine.mode === 'running' || machine.mode === 'idle';
+  if (machine.failure !== null) return { title: TITLES.failed, detail: machine.failure, moving: false };
+  const title = TITLES[machine.mode];
+  const reason = machine.reason;
+  // 'paused after a step' says the mode already; written once, as the title.
+  if (reason.toLowerCase().startsWith(machine.mode) && reason.length > machine.mode.length) {
+    return { title: capital(reason), detail: `${machine.memoryMiB} MiB machine`, moving };
+  }
+  return { title, detail: reason === machine.mode ? `${machine.memoryMiB} MiB machine` : reason, moving };
+}

@@ -1,0 +1,40 @@
+/** What the lab asks of the engine: a narrow interface, so that the lab's own rules can be tested with a small one. */
+import type { Result } from '../base/result.ts';
+import type { DomainRequest, MachineSettings, StepKind, View, ViewQuery } from './protocol.ts';
+
+/** A machine's view lacks only what the lab itself knows: mode, speed, rate. */
+export interface EngineFacts {
+  memoryMiB: number;
+  freeFrames: number;
+  /** Who waits for what, when nobody can run: 'd1 waits for an event'. */
+  waiting: string | null;
+}
+
+export interface EngineRun {
+  kind: 'ran' | 'idle' | 'ended' | 'stopped';
+  /** Of 'idle': virtual ns of the next timer; Infinity when only input can wake anybody. */
+  nextDeadline: number;
+}
+
+export interface Engine {
+  /** Virtual ns. */
+  readonly now: number;
+  readonly instructions: number;
+  readonly domainCount: number;
+  /** Has every domain ended? */
+  readonly ended: boolean;
+  addDomain(request: DomainRequest): Result<{ domid: number }>;
+  destroyDomain(domid: number): void;
+  input(domid: number, bytes: Uint8Array): void;
+  run(untilNs: number): EngineRun;
+  /** To the end of one instruction, to after the next hypercall, or to the next event; at most to `untilNs`. */
+  step(kind: StepKind, untilNs: number): EngineRun;
+  facts(): EngineFacts;
+  /** Null when what is asked about does not exist. */
+  view(query: ViewQuery): View | null;
+}
+
+/** What domains print, in the middle of a run. */
+export type Print = (domid: number, bytes: Uint8Array, emergency: boolean) => void;
+
+export type CreateEngine = (settings: MachineSettings, print: Print) => Engine;
