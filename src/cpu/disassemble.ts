@@ -215,7 +215,7 @@ function mnemonicText(instruction: Instruction, bits: 16 | 32): string {
   return [...prefixes, name].join(' ');
 }
 
-/** Text of a decoded instruction; `bits` is the size of its code segment. */
+/** Text of a decoded instruction in Intel syntax; `bits` is the size of its code segment. */
 export function formatIntel(instruction: Instruction, options: DisassembleOptions): string {
   const texts = operandTexts(instruction, options.symbolAt);
   const name = mnemonicText(instruction, options.bits);

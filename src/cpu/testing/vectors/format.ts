@@ -33,8 +33,21 @@ export const FLAG_MASK = 0x24_4ed5;
 const X87_WORDS = [0, 4, 8];
 
 const COLUMNS = [
-  'spec', 'pointers', 'small', 'lengths', 'code', 'pokes', 'vector', 'fault', 'eip', 'changed', 'values', 'flags',
-  'segments', 'memory', 'x87',
+  'spec',
+  'pointers',
+  'small',
+  'lengths',
+  'code',
+  'pokes',
+  'vector',
+  'fault',
+  'eip',
+  'changed',
+  'values',
+  'flags',
+  'segments',
+  'memory',
+  'x87',
 ] as const;
 type Column = (typeof COLUMNS)[number];
 
@@ -124,7 +137,9 @@ export function pack(cases: readonly CaseSpec[], outcomes: readonly Outcome[]): 
 
 function packCase(columns: Record<Column, Sink>, spec: CaseSpec, outcome: Outcome, index: number): void {
   const before = registersOf(spec, index);
-  columns.spec.u8(spec.environment | (spec.mode << 3) | (spec.pointersToFloats ? 0x20 : 0) | (spec.pokes.length << 6));
+  columns.spec.u8(
+    spec.environment | (spec.mode << 3) | (spec.pointersToFloats ? 0x20 : 0) | (spec.pokes.length << 6),
+  );
   columns.pointers.u8(spec.pointers);
   columns.small.u8(spec.small);
   columns.lengths.u8(spec.code.length);
@@ -186,13 +201,15 @@ function packMemory(sink: Sink, memory: readonly MemoryByte[]): void {
 }
 
 function packX87(sink: Sink, before: Uint8Array, after: Uint8Array): void {
-  for (const at of X87_WORDS) sink.u16(((after[at] ?? 0) ^ (before[at] ?? 0)) | (((after[at + 1] ?? 0) ^ (before[at + 1] ?? 0)) << 8));
+  for (const at of X87_WORDS)
+    sink.u16(((after[at] ?? 0) ^ (before[at] ?? 0)) | (((after[at + 1] ?? 0) ^ (before[at + 1] ?? 0)) << 8));
   // By physical register, so that a push or pop moves nothing.
   const from = physical(before);
   const to = physical(after);
   let changed = 0;
   for (let reg = 0; reg < 8; reg++) {
-    if (Buffer.compare(from.subarray(reg * 10, reg * 10 + 10), to.subarray(reg * 10, reg * 10 + 10)) !== 0) changed |= 1 << reg;
+    if (Buffer.compare(from.subarray(reg * 10, reg * 10 + 10), to.subarray(reg * 10, reg * 10 + 10)) !== 0)
+      changed |= 1 << reg;
   }
   sink.u8(changed);
   for (let reg = 0; reg < 8; reg++) {
@@ -204,7 +221,8 @@ function packX87(sink: Sink, before: Uint8Array, after: Uint8Array): void {
 export function physical(image: Uint8Array): Uint8Array {
   const top = ((image[5] ?? 0) >> 3) & 7;
   const registers = new Uint8Array(80);
-  for (let st = 0; st < 8; st++) registers.set(image.subarray(28 + st * 10, 38 + st * 10), ((top + st) & 7) * 10);
+  for (let st = 0; st < 8; st++)
+    registers.set(image.subarray(28 + st * 10, 38 + st * 10), ((top + st) & 7) * 10);
   return registers;
 }
 
@@ -274,11 +292,13 @@ function unpackCase(columns: Record<Column, Source>, index: number): Vector {
   const eip = (eipBase(spec, before.eip) + ((zigzag >>> 1) ^ -(zigzag & 1))) >>> 0;
   const changed = columns.changed.u8();
   const gpr = before.gpr.slice();
-  for (let reg = 0; reg < 8; reg++) if (changed & (1 << reg)) gpr[reg] = (gpr[reg] ?? 0) ^ columns.values.varint();
+  for (let reg = 0; reg < 8; reg++)
+    if (changed & (1 << reg)) gpr[reg] = (gpr[reg] ?? 0) ^ columns.values.varint();
   const eflags = columns.flags.varint() ^ (before.eflags & FLAG_MASK);
   const selectors = [...selectorsOf(spec)];
   const segments = columns.segments.u8();
-  for (let segment = 0; segment < 6; segment++) if (segments & (1 << segment)) selectors[segment] = columns.segments.u16();
+  for (let segment = 0; segment < 6; segment++)
+    if (segments & (1 << segment)) selectors[segment] = columns.segments.u16();
   const memory: MemoryByte[] = [];
   for (let runs = columns.memory.u8(); runs > 0; runs--) {
     const start = longAddress(columns.memory.u16());

@@ -6,8 +6,8 @@ import type { Row } from '../../opcodes/row.ts';
 import { hasModrm, ROWS } from '../../opcodes/table.ts';
 import { seededRandom } from '../random.ts';
 import {
-  CODE_16,
   type CaseSpec,
+  CODE_16,
   DATA,
   ENVIRONMENTS,
   FLAT,
@@ -27,9 +27,20 @@ import {
   X87,
 } from './state.ts';
 
-const EAX = 0, ECX = 1, EDX = 2, EBX = 3, ESP = 4, EBP = 5, ESI = 6, EDI = 7;
+const EAX = 0,
+  ECX = 1,
+  EDX = 2,
+  EBX = 3,
+  ESP = 4,
+  EBP = 5,
+  ESI = 6,
+  EDI = 7;
 const SEGMENT_PREFIX = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
-const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4;
+const ES = 0,
+  CS = 1,
+  SS = 2,
+  DS = 3,
+  FS = 4;
 
 type Random = () => number;
 const bit = (reg: number): number => 1 << reg;
@@ -46,20 +57,54 @@ function littleEndian(value: number, length: number): number[] {
 
 /** Rows whose result tells about the host or its clock, and FXSAVE, whose image holds more than our processor has. */
 const NOT_COMPARABLE = new Set([
-  'sldt Mw/Rv', 'str Mw/Rv', 'sgdt Ms', 'sidt Ms', 'smsw Mw/Rv', 'rdtsc', 'cpuid', 'rdpmc', 'fxsave Mfx', 'fxrstor Mfx',
+  'sldt Mw/Rv',
+  'str Mw/Rv',
+  'sgdt Ms',
+  'sidt Ms',
+  'smsw Mw/Rv',
+  'rdtsc',
+  'cpuid',
+  'rdpmc',
+  'fxsave Mfx',
+  'fxrstor Mfx',
 ]);
 
 /** Opcodes that F2 or F3 turns into something else on later processors. */
-const NO_STRAY_REPEAT = new Set([0x0fbc, 0x0fbd, 0x0f09, 0x0f1e, 0x0f1a, 0x0f1b, 0x0fc7, 0x0f01, 0x0fae, 0x90]);
+const NO_STRAY_REPEAT = new Set([
+  0x0fbc, 0x0fbd, 0x0f09, 0x0f1e, 0x0f1a, 0x0f1b, 0x0fc7, 0x0f01, 0x0fae, 0x90,
+]);
 
 /** Selectors that behave alike in our descriptor tables and in the host's. */
 const SELECTORS: readonly number[] = [
-  0, 1, 2, 3, FLAT_DATA, FLAT_DATA & ~3, FLAT_CODE, FLAT_CODE & ~1, 0xfff3, 0xffff, 0x107, 0x80, 0x13, 0x1b,
+  0,
+  1,
+  2,
+  3,
+  FLAT_DATA,
+  FLAT_DATA & ~3,
+  FLAT_CODE,
+  FLAT_CODE & ~1,
+  0xfff3,
+  0xffff,
+  0x107,
+  0x80,
+  0x13,
+  0x1b,
   ...Array.from({ length: 15 }, (_, index) => ldt(index + 1)),
   ...Array.from({ length: 15 }, (_, index) => ldt(index + 1) & ~3),
   ...Array.from({ length: 15 }, (_, index) => ldt(index + 1) & ~1),
 ];
-const CODE_SELECTORS: readonly number[] = [FLAT_CODE, FLAT_CODE, ldt(1), ldt(7), ldt(8), ldt(8), ldt(11), ldt(12), ldt(8) & ~3];
+const CODE_SELECTORS: readonly number[] = [
+  FLAT_CODE,
+  FLAT_CODE,
+  ldt(1),
+  ldt(7),
+  ldt(8),
+  ldt(8),
+  ldt(11),
+  ldt(12),
+  ldt(8) & ~3,
+];
 
 interface Draft {
   readonly row: Row;
@@ -141,7 +186,8 @@ function address16(draft: Draft, random: Random): Address {
     return (base < 0 ? 0 : (gpr[base] ?? 0)) + (index < 0 ? 0 : (gpr[index] ?? 0));
   };
   let displacement = mod === 1 ? ((random() & 0x1f) - 16) & 0xffff : 0;
-  if (absolute || mod === 2) displacement = (target(draft, random) - segmentFor(draft, segment) - sum()) & 0xffff;
+  if (absolute || mod === 2)
+    displacement = (target(draft, random) - segmentFor(draft, segment) - sum()) & 0xffff;
   const tail = absolute || mod === 2 ? littleEndian(displacement, 2) : mod === 1 ? [displacement & 0xff] : [];
   return { modrm: (mod << 6) | rm, tail, segment, offset: () => (sum() + displacement) & 0xffff };
 }
@@ -236,7 +282,8 @@ function arrangeOperand(draft: Draft, modrm: number, linear: number, random: Ran
   const first = row.operands[0] ?? '';
   if (/^(mov Sw|lar|lsl|verr|verw|arpl)/.test(row.id)) {
     if (linear >= 0) poke(draft, linear, selector(random));
-    else if ((modrm & 7) !== ESP) pokeRegister(draft, modrm & 7, [...selector(random), ...littleEndian(random(), 2)]);
+    else if ((modrm & 7) !== ESP)
+      pokeRegister(draft, modrm & 7, [...selector(random), ...littleEndian(random(), 2)]);
   }
   if (/Mp$/.test(row.id) && linear >= 0 && !oneIn(random, 8)) {
     const code = /^(call|jmp)/.test(row.id) && !oneIn(random, 3);
@@ -261,14 +308,23 @@ function immediates(draft: Draft, random: Random): number[] {
   const bytes: number[] = [];
   for (const form of draft.row.operands) {
     const wide = draft.operandSize / 8;
-    const value = oneIn(random, 3) ? pick(random, [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff_ffff]) : random();
-    if (form === 'Ib' && draft.row.id === 'int Ib') bytes.push(pick(random, [0, 1, 3, 4, 5, 13, 14, 0x20, 0x40, 0x81, 0xff]));
-    else if (form === 'Ib' && draft.row.id === 'enter Iw,Ib') bytes.push(oneIn(random, 2) ? 0 : random() & 0x27);
-    else if (form === 'Iw' && draft.row.id === 'enter Iw,Ib') bytes.push(...littleEndian(random() & (oneIn(random, 8) ? 0xffff : 0x1ff), 2));
+    const value = oneIn(random, 3)
+      ? pick(random, [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff_ffff])
+      : random();
+    if (form === 'Ib' && draft.row.id === 'int Ib')
+      bytes.push(pick(random, [0, 1, 3, 4, 5, 13, 14, 0x20, 0x40, 0x81, 0xff]));
+    else if (form === 'Ib' && draft.row.id === 'enter Iw,Ib')
+      bytes.push(oneIn(random, 2) ? 0 : random() & 0x27);
+    else if (form === 'Iw' && draft.row.id === 'enter Iw,Ib')
+      bytes.push(...littleEndian(random() & (oneIn(random, 8) ? 0xffff : 0x1ff), 2));
     else if (form === 'Ib' || form === 'Ibs' || form === 'Jb') bytes.push(value & 0xff);
     else if (form === 'Iw') bytes.push(...littleEndian(value, 2));
-    else if (form === 'Iz' || form === 'Jz') bytes.push(...littleEndian(form === 'Jz' && !oneIn(random, 4) ? (random() & 0x3fff) - 0x2000 : value, wide));
-    else if (form === 'Ap') bytes.push(...farPointer(draft, random, oneIn(random, 3) ? SELECTORS : CODE_SELECTORS));
+    else if (form === 'Iz' || form === 'Jz')
+      bytes.push(
+        ...littleEndian(form === 'Jz' && !oneIn(random, 4) ? (random() & 0x3fff) - 0x2000 : value, wide),
+      );
+    else if (form === 'Ap')
+      bytes.push(...farPointer(draft, random, oneIn(random, 3) ? SELECTORS : CODE_SELECTORS));
     else if (form === 'Ob' || form === 'Ov') {
       bytes.push(...littleEndian(target(draft, random) - segmentFor(draft, DS), draft.addressSize / 8));
     }
@@ -283,13 +339,20 @@ function chooseEnvironment(row: Row, random: Random): number {
   return kind < 9 ? FLAT : kind < 12 ? CODE_16 : kind < 14 ? LDT_DATA : LDT_CODE;
 }
 
-function choosePrefixes(row: Row, environment: number, random: Random): Pick<Draft, 'prefixes' | 'override' | 'operandSize' | 'addressSize'> {
+function choosePrefixes(
+  row: Row,
+  environment: number,
+  random: Random,
+): Pick<Draft, 'prefixes' | 'override' | 'operandSize' | 'addressSize'> {
   const prefixes: number[] = [];
   const bits = ENVIRONMENTS[environment]?.bits ?? 32;
   const other = bits === 32 ? 16 : 32;
-  const noOperandSize = row.mandatory === 'none' || row.id === 'bswap Zv' || /^(callf|jmpf|iret|retf)/.test(row.id);
-  const withOperandSize = oneIn(random, 3) && !(row.id === 'bswap Zv' && bits === 32) && row.mandatory !== 'none';
-  const operandPrefix = row.id === 'bswap Zv' ? bits === 16 : withOperandSize && !(noOperandSize && !oneIn(random, 4));
+  const noOperandSize =
+    row.mandatory === 'none' || row.id === 'bswap Zv' || /^(callf|jmpf|iret|retf)/.test(row.id);
+  const withOperandSize =
+    oneIn(random, 3) && !(row.id === 'bswap Zv' && bits === 32) && row.mandatory !== 'none';
+  const operandPrefix =
+    row.id === 'bswap Zv' ? bits === 16 : withOperandSize && !(noOperandSize && !oneIn(random, 4));
   if (operandPrefix) prefixes.push(0x66);
   const addressPrefix = oneIn(random, 8);
   if (addressPrefix) prefixes.push(0x67);
@@ -345,14 +408,22 @@ function makeCase(row: Row, seed: number, random: Random): CaseSpec | undefined 
   const environment = chooseEnvironment(row, random);
   const opcode = opcodeOf(row, random);
   const draft: Draft = {
-    row, opcode, seed, environment, pointers: 0, small: 0, pokes: [], ...choosePrefixes(row, environment, random),
+    row,
+    opcode,
+    seed,
+    environment,
+    pointers: 0,
+    small: 0,
+    pokes: [],
+    ...choosePrefixes(row, environment, random),
   };
   const code = [...draft.prefixes, ...(opcode > 0xff ? [0x0f] : []), opcode & 0xff];
   arrange(draft, random);
   let modrm = -1;
   if (hasModrm(row)) {
     const chosen = modrmOf(row, opcode, random);
-    if (row.id.startsWith('bt') && row.operands[1] === 'Gv' && !oneIn(random, 3)) draft.small |= bit(chosen.reg);
+    if (row.id.startsWith('bt') && row.operands[1] === 'Gv' && !oneIn(random, 3))
+      draft.small |= bit(chosen.reg);
     if (chosen.whole >= 0) {
       modrm = chosen.whole;
       code.push(modrm);
@@ -383,7 +454,8 @@ function casesFor(row: Row): number {
   if (/^(j|set|cmov)/.test(row.mnemonic) && row.readsFlags !== undefined) return 160;
   if (row.privilege === 'cpl0' || row.privilege === 'iopl' || /^(nop|ud)/.test(row.id)) return 60;
   if (/^(in|out)/.test(row.mnemonic) && row.privilege !== undefined) return 60;
-  if (row.modrm !== undefined) return /^(f2xm1|fyl2x|fptan|fpatan|fs|fc|fprem|frndint|fxtract|fxam|ftst)/.test(row.id) ? 800 : 120;
+  if (row.modrm !== undefined)
+    return /^(f2xm1|fyl2x|fptan|fpatan|fs|fc|fprem|frndint|fxtract|fxam|ftst)/.test(row.id) ? 800 : 120;
   return 640;
 }
 
@@ -395,11 +467,64 @@ function hash(text: string): number {
 
 /** Encodings that raise #UD on every processor that we know, and one that is too long (#GP). */
 const REFUSED: readonly string[] = [
-  '8dc0', '8f08', '8fc8', 'fed0', 'fe38', 'ff38', 'fff8', 'ffd8', 'ffe8', '0f00f0', '0f0038', '0fbac001', '0fba1801',
-  '0fc7c8', '0f04', '0f0a', '0f0c', '0f24c0', '0f25c0', '0f26c0', '0f27c0', '0f36', '0f39', '0f3b', '0f3f', '0fa6c0',
-  '0fa7c0', '8cf0', '8cf8', '8ec8', '8ef0', '8ef8', 'c6c801', 'c7c801020304', 'd9d1', 'd9e2', 'd9ef', 'dae0', 'dbe5',
-  'ddf0', 'ded8', 'dfe1', 'dff8', 'db20', 'db30', 'dd28', 'd908', 'f089d8', 'f001d8', 'f08b03', 'f0c3', 'f090', 'f0390b',
-  'f0f7c301000000', 'f00fa303', 'f0a4', 'f0f3a5', '66666666666666666666666666666690',
+  '8dc0',
+  '8f08',
+  '8fc8',
+  'fed0',
+  'fe38',
+  'ff38',
+  'fff8',
+  'ffd8',
+  'ffe8',
+  '0f00f0',
+  '0f0038',
+  '0fbac001',
+  '0fba1801',
+  '0fc7c8',
+  '0f04',
+  '0f0a',
+  '0f0c',
+  '0f24c0',
+  '0f25c0',
+  '0f26c0',
+  '0f27c0',
+  '0f36',
+  '0f39',
+  '0f3b',
+  '0f3f',
+  '0fa6c0',
+  '0fa7c0',
+  '8cf0',
+  '8cf8',
+  '8ec8',
+  '8ef0',
+  '8ef8',
+  'c6c801',
+  'c7c801020304',
+  'd9d1',
+  'd9e2',
+  'd9ef',
+  'dae0',
+  'dbe5',
+  'ddf0',
+  'ded8',
+  'dfe1',
+  'dff8',
+  'db20',
+  'db30',
+  'dd28',
+  'd908',
+  'f089d8',
+  'f001d8',
+  'f08b03',
+  'f0c3',
+  'f090',
+  'f0390b',
+  'f0f7c301000000',
+  'f00fa303',
+  'f0a4',
+  'f0f3a5',
+  '66666666666666666666666666666690',
 ];
 
 /** All cases of one subject; `seed` is their position. */
@@ -421,7 +546,16 @@ export function generate(subject: 'integer' | 'x87'): CaseSpec[] {
       const code = Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
       const seed = cases.length;
       const pointers = bit(EBX);
-      cases.push({ seed, environment: FLAT, mode: STEP, pointers, small: 0, pointersToFloats: false, code, pokes: [] });
+      cases.push({
+        seed,
+        environment: FLAT,
+        mode: STEP,
+        pointers,
+        small: 0,
+        pointersToFloats: false,
+        code,
+        pokes: [],
+      });
     }
   }
   return cases;

@@ -13,7 +13,16 @@ import { decodeInstruction } from '../../decode-instruction.ts';
 import { DONE, FLAG_MASK, type MemoryByte, type Outcome, pack } from './format.ts';
 import { generate } from './generate.ts';
 import {
-  type CaseSpec, ENVIRONMENTS, memoryImage, registersOf, SLOTS, STEP, slotAddress, TO_INT3, X87, x87Of,
+  type CaseSpec,
+  ENVIRONMENTS,
+  memoryImage,
+  registersOf,
+  SLOTS,
+  STEP,
+  slotAddress,
+  TO_INT3,
+  X87,
+  x87Of,
 } from './state.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -34,7 +43,8 @@ function encodeCases(cases: readonly CaseSpec[], first: number): Uint8Array {
     view.setUint32(base + 32, spec.mode === X87 ? eip - 6 : eip, true);
     view.setUint32(base + 36, eflags, true);
     const selectors = ENVIRONMENTS[spec.environment]?.selectors ?? [];
-    for (let segment = 0; segment < 6; segment++) view.setUint16(base + 40 + segment * 2, selectors[segment] ?? 0, true);
+    for (let segment = 0; segment < 6; segment++)
+      view.setUint16(base + 40 + segment * 2, selectors[segment] ?? 0, true);
     const memoryPokes = spec.pokes.filter(({ address }) => address >= 8);
     bytes.set([spec.mode, spec.code.length, memoryPokes.length, 0], base + 52);
     view.setUint32(base + 56, slotAddress(index), true);
@@ -69,7 +79,10 @@ function decodeOutcome(bytes: Uint8Array, at: number, spec: CaseSpec): Outcome |
   if (count > DIFF_MAX) return undefined;
   const memory: MemoryByte[] = [];
   for (let entry = 0; entry < count; entry++) {
-    memory.push({ address: view.getUint32(68 + entry * 8, true), value: view.getUint32(72 + entry * 8, true) });
+    memory.push({
+      address: view.getUint32(68 + entry * 8, true),
+      value: view.getUint32(72 + entry * 8, true),
+    });
   }
   return {
     vector: done ? DONE : trap,
@@ -80,7 +93,10 @@ function decodeOutcome(bytes: Uint8Array, at: number, spec: CaseSpec): Outcome |
     eflags: view.getUint32(36, true) & FLAG_MASK,
     selectors: Array.from({ length: 6 }, (_, segment) => view.getUint16(40 + segment * 2, true)),
     memory,
-    x87: done && spec.mode === X87 ? bytes.slice((at + 1) * OUTCOME_SIZE - 108, (at + 1) * OUTCOME_SIZE) : undefined,
+    x87:
+      done && spec.mode === X87
+        ? bytes.slice((at + 1) * OUTCOME_SIZE - 108, (at + 1) * OUTCOME_SIZE)
+        : undefined,
   };
 }
 
@@ -95,7 +111,10 @@ function runOnHardware(folder: string, cases: CaseSpec[]): Outcome[] {
   for (let first = 0; first < cases.length; ) {
     const batch = cases.slice(first, first + BATCH);
     writeFileSync(join(folder, 'cases'), encodeCases(batch, first));
-    execFileSync(join(folder, 'harness'), ['image', 'cases', 'outcomes'].map((name) => join(folder, name)));
+    execFileSync(
+      join(folder, 'harness'),
+      ['image', 'cases', 'outcomes'].map((name) => join(folder, name)),
+    );
     const bytes = new Uint8Array(readFileSync(join(folder, 'outcomes')));
     if (bytes.length !== batch.length * OUTCOME_SIZE) throw new Error('the harness wrote too little');
     let again = false;
@@ -114,12 +133,23 @@ function runOnHardware(folder: string, cases: CaseSpec[]): Outcome[] {
   return outcomes;
 }
 
-function refuseDifferences(cases: readonly CaseSpec[], once: readonly Outcome[], twice: readonly Outcome[]): void {
+function refuseDifferences(
+  cases: readonly CaseSpec[],
+  once: readonly Outcome[],
+  twice: readonly Outcome[],
+): void {
   const differing = cases.flatMap((spec, index) => {
-    const [first, second] = [once[index], twice[index]].map((outcome) => outcome && JSON.stringify(pack([spec], [outcome]).join()));
-    return first === second ? [] : [`${Buffer.from(spec.code).toString('hex')}\n  ${JSON.stringify(once[index])}\n  ${JSON.stringify(twice[index])}`];
+    const [first, second] = [once[index], twice[index]].map(
+      (outcome) => outcome && JSON.stringify(pack([spec], [outcome]).join()),
+    );
+    return first === second
+      ? []
+      : [
+          `${Buffer.from(spec.code).toString('hex')}\n  ${JSON.stringify(once[index])}\n  ${JSON.stringify(twice[index])}`,
+        ];
   });
-  if (differing.length > 0) throw new Error(`${differing.length} cases differ in two runs:\n${differing.slice(0, 20).join('\n')}`);
+  if (differing.length > 0)
+    throw new Error(`${differing.length} cases differ in two runs:\n${differing.slice(0, 20).join('\n')}`);
 }
 
 function build(folder: string): void {
@@ -139,7 +169,9 @@ try {
     const zipped = gzipSync(packed, { level: 9 });
     writeFileSync(join(HERE, `${subject}.vec.gz`), zipped);
     const faults = outcomes.filter(({ vector }) => vector !== DONE).length;
-    process.stdout.write(`${subject}: ${cases.length} cases, ${faults} faults, ${packed.length} bytes, ${zipped.length} gzipped\n`);
+    process.stdout.write(
+      `${subject}: ${cases.length} cases, ${faults} faults, ${packed.length} bytes, ${zipped.length} gzipped\n`,
+    );
   }
 } finally {
   rmSync(folder, { recursive: true });

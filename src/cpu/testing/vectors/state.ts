@@ -46,14 +46,24 @@ export const LDT_SIZE = 16 * 8;
 
 function descriptor(base: number, limit: number, access: number, flags: number): [low: number, high: number] {
   const low = (((base & 0xffff) << 16) | (limit & 0xffff)) >>> 0;
-  const high = (base & 0xff00_0000) | (flags << 20) | (limit & 0xf_0000) | (access << 8) | ((base >>> 16) & 0xff);
+  const high =
+    (base & 0xff00_0000) | (flags << 20) | (limit & 0xf_0000) | (access << 8) | ((base >>> 16) & 0xff);
   return [low, high >>> 0];
 }
 
 /** The two words of each LDT descriptor, as Linux' modify_ldt makes them (accessed, privilege level 3). */
 export function ldtWords(): Uint32Array {
   const words = new Uint32Array(LDT_SIZE / 4);
-  for (const [entry = 0, base = 0, limit = 0, big = 0, contents = 0, only = 0, pages = 0, absent = 0] of LDT_ENTRIES) {
+  for (const [
+    entry = 0,
+    base = 0,
+    limit = 0,
+    big = 0,
+    contents = 0,
+    only = 0,
+    pages = 0,
+    absent = 0,
+  ] of LDT_ENTRIES) {
     const access = (absent ? 0 : 0x80) | 0x60 | 0x10 | (contents << 2) | (only ? 0 : 2) | 1;
     words.set(descriptor(base, limit, access, (pages ? 8 : 0) | (big ? 4 : 0)), entry * 2);
   }
@@ -77,16 +87,27 @@ export interface Environment {
 }
 
 /** Numbers of the environments below. */
-export const FLAT = 0, CODE_16 = 1, LDT_DATA = 2, LDT_CODE = 3;
+export const FLAT = 0,
+  CODE_16 = 1,
+  LDT_DATA = 2,
+  LDT_CODE = 3;
 export const ENVIRONMENTS: readonly Environment[] = [
-  { bits: 32, selectors: [FLAT_DATA, FLAT_CODE, FLAT_DATA, FLAT_DATA, ldt(2), ldt(4)], data: DATA, stack: STACK, code: 0 },
+  {
+    bits: 32,
+    selectors: [FLAT_DATA, FLAT_CODE, FLAT_DATA, FLAT_DATA, ldt(2), ldt(4)],
+    data: DATA,
+    stack: STACK,
+    code: 0,
+  },
   { bits: 16, selectors: [ldt(9), ldt(1), ldt(3), ldt(2), ldt(5), 0], data: 0, stack: 0, code: CODE },
   { bits: 32, selectors: [ldt(9), FLAT_CODE, ldt(14), ldt(2), ldt(4), ldt(6)], data: 0, stack: 0, code: 0 },
   { bits: 32, selectors: [ldt(4), ldt(8), ldt(3), ldt(5), ldt(13), ldt(6)], data: 0, stack: 0, code: CODE },
 ];
 
 /** How a case runs on hardware: one step, up to an INT3 behind a REP string, or between FRSTOR and FNSAVE. */
-export const STEP = 0, TO_INT3 = 1, X87 = 2;
+export const STEP = 0,
+  TO_INT3 = 1,
+  X87 = 2;
 
 /** Bytes that stand in memory before the case; below address 8: the value of that general register. */
 export interface Poke {
@@ -144,7 +165,8 @@ export function instructionAddress(spec: CaseSpec, index: number): number {
   return slotAddress(index) + (spec.mode === X87 ? X87_LEAD : 0);
 }
 
-const ESP = 4, EBP = 5;
+const ESP = 4,
+  EBP = 5;
 
 export function registersOf(spec: CaseSpec, index: number): Registers {
   const random = seededRandom(Math.imul(spec.seed, 0x9e37_79b1) ^ 0x5bd1_e995);
@@ -164,7 +186,8 @@ export function registersOf(spec: CaseSpec, index: number): Registers {
       gpr[reg] = environment.stack + offset;
     } else if (spec.pointers & (1 << reg)) {
       const base = reg === EBP ? environment.stack : environment.data;
-      const offset = spec.pointersToFloats && reg !== EBP ? 0x1000 + (noise & 0xff0) : 0x800 + (noise & 0x3ff);
+      const offset =
+        spec.pointersToFloats && reg !== EBP ? 0x1000 + (noise & 0xff0) : 0x800 + (noise & 0x3ff);
       gpr[reg] = (base + offset) | upper;
     } else if (spec.small & (1 << reg)) {
       gpr[reg] = value & 0xf;
@@ -264,7 +287,8 @@ export function memoryImage(): Uint8Array {
     const kind = (at >> 4) & 7;
     if (kind < 2) putFloat80(view, at, random);
     else if (kind < 4) putNarrowFloat(view, at, random, kind === 2);
-    else if (kind < 5) for (let byte = 0; byte < 10; byte++) view.setUint8(at + byte, (random() % 10) * 16 + (random() % 10));
+    else if (kind < 5)
+      for (let byte = 0; byte < 10; byte++) view.setUint8(at + byte, (random() % 10) * 16 + (random() % 10));
   }
   return image;
 }
