@@ -33,17 +33,22 @@ export interface Field {
 /** [name, type, count, doc]. Natural alignment; the order is the layout. */
 const ROWS = [
   ['gpr', 'i32', 8, 'EAX ECX EDX EBX ESP EBP ESI EDI, in encoding order'],
+  ['zero', 'i32', 1, 'always 0: the register of addresses without base or index'],
   ['eip', 'u32', 1, 'offset in CS of the next instruction (of the faulting one while a fault is delivered)'],
-  ['eflags', 'u32', 1, 'EFLAGS without the six arithmetic flags, which the flag words below hold while code runs'],
-  // Lazy arithmetic flags; meaning is interpreter/flags.ts'. Outside run() the accessors of CpuState materialise them.
-  ['flagResult', 'i32', 1, 'last result, sign-extended: ZF SF PF derive from it'],
-  ['flagSource', 'i32', 1, 'operand kept to derive CF OF AF'],
-  ['flagKind', 'u32', 1, 'how CF and OF derive; 0: arithmetic flags are plain bits in flagBits'],
-  ['flagBits', 'u32', 1, 'explicit arithmetic flags, at their EFLAGS positions'],
+  ['eflags', 'u32', 1, 'EFLAGS without the six arithmetic flags, which the three words below hold'],
+  // Lazy arithmetic flags; their meaning is flags.ts'. Saved states hold them as bits of eflags.
+  ['flagZero', 'i32', 1, 'ZF is set if this word is 0'],
+  ['flagSign', 'i32', 1, 'SF is bit 31, PF the parity of the low byte'],
+  ['flagCarry', 'i32', 1, 'carries out of each bit: CF is bit 31, OF is bit 31 ^ bit 30, AF is bit 3'],
   // Segment registers ES CS SS DS FS GS, in encoding order. Hidden parts as loaded from the descriptor.
   ['segSelector', 'u32', 6, 'selectors'],
   ['segBase', 'u32', 6, 'linear base'],
-  ['segLimit', 'u32', 6, 'limit in bytes, granularity applied (last valid offset; for expand-down the last invalid one)'],
+  [
+    'segLimit',
+    'u32',
+    6,
+    'limit in bytes, granularity applied (last valid offset; for expand-down the last invalid one)',
+  ],
   ['segAccess', 'u32', 6, "bits 8-23 of the descriptor's high word at their places; 0: null, unusable"],
   ['ldtr', 'u32', 4, 'LDTR selector, base, limit, access'],
   ['tr', 'u32', 4, 'TR selector, base, limit, access'],
@@ -54,18 +59,33 @@ const ROWS = [
   ['cpl', 'u32', 1, 'current privilege level'],
   ['cr0', 'u32', 1, 'CR0. WP, PG, TS, EM, MP, NE are honoured'],
   ['cr2', 'u32', 1, 'linear address of the last page fault'],
-  ['cr3', 'u32', 1, 'page-table base as software wrote it (bare), or plain machine address of the root (Xen)'],
+  [
+    'cr3',
+    'u32',
+    1,
+    'page-table base as software wrote it (bare), or plain machine address of the root (Xen)',
+  ],
   ['cr4', 'u32', 1, 'CR4. PAE, TSD, DE, OSFXSR are honoured'],
   ['efer', 'u32', 1, 'EFER. NXE is honoured'],
   ['dr', 'u32', 8, 'DR0-DR7'],
   ['faultCode', 'u32', 1, 'error code of the fault being raised'],
   ['faultVector', 'i32', 1, 'vector of the fault being raised, -1 none'],
   ['interruptShadow', 'u32', 1, '1 after MOV SS / POP SS / STI: traps wait for one instruction'],
-  ['countdown', 'i32', 1, 'cycles left in this slice; the loop leaves at 0 or below. An instruction takes one'],
+  [
+    'countdown',
+    'i32',
+    1,
+    'cycles left in this slice; the loop leaves at 0 or below. An instruction takes one',
+  ],
   ['retired', 'i32', 1, 'instructions retired in this slice, as the generated loop left it'],
   ['sliceEnd', 'f64', 1, 'virtual cycle count at countdown 0: now = sliceEnd - countdown'],
   ['tscOffset', 'f64', 1, 'added to the cycle count by RDTSC'],
-  ['fpr', 'u64', 16, 'x87 registers as physical slots R0-R7, 16 bytes each: 64-bit significand, then sign and exponent'],
+  [
+    'fpr',
+    'u64',
+    16,
+    'x87 registers as physical slots R0-R7, 16 bytes each: 64-bit significand, then sign and exponent',
+  ],
   ['fcw', 'u16', 1, 'x87 control word'],
   ['fsw', 'u16', 1, 'x87 status word, TOP included'],
   ['ftw', 'u16', 1, 'x87 tag word, two bits per physical register'],
@@ -102,5 +122,17 @@ export function addressOf(name: FieldName, index = 0): number {
   return CPU_BASE + field.offset + index * SIZE[field.type];
 }
 
-export const EAX = 0, ECX = 1, EDX = 2, EBX = 3, ESP = 4, EBP = 5, ESI = 6, EDI = 7;
-export const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5;
+export const EAX = 0,
+  ECX = 1,
+  EDX = 2,
+  EBX = 3,
+  ESP = 4,
+  EBP = 5,
+  ESI = 6,
+  EDI = 7;
+export const ES = 0,
+  CS = 1,
+  SS = 2,
+  DS = 3,
+  FS = 4,
+  GS = 5;

@@ -14,15 +14,17 @@ export const FRAME_SHIFT = 12;
 export const FRAME_HAS_CODE = 1;
 export const FRAME_IS_TABLE = 2;
 
-/** Told before a watched frame changes. Installed by the CPU. */
+/** Told before a watched frame changes: `length` bytes from maddr on, inside one frame. Installed by the CPU. */
 export interface FrameWatcher {
-  codeChanged(mfn: number): void;
-  tableChanged(maddr: number): void;
+  codeChanged(maddr: number, length: number): void;
+  tableChanged(maddr: number, length: number): void;
 }
 
 export class PhysicalMemory {
   readonly memory: WebAssembly.Memory;
   readonly frames: number;
+  /** Where machine address 0 is in the linear memory. */
+  readonly ramBase = RAM_BASE;
   /** The whole linear memory; RAM starts at RAM_BASE. */
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
@@ -54,15 +56,15 @@ export class PhysicalMemory {
     return this.view.getUint32(RAM_BASE + maddr, true);
   }
   write8(maddr: number, value: number): void {
-    this.beforeWrite(maddr);
+    this.beforeWrite(maddr, 1);
     this.u8[RAM_BASE + maddr] = value;
   }
   write16(maddr: number, value: number): void {
-    this.beforeWrite(maddr);
+    this.beforeWrite(maddr, 2);
     this.view.setUint16(RAM_BASE + maddr, value, true);
   }
   write32(maddr: number, value: number): void {
-    this.beforeWrite(maddr);
+    this.beforeWrite(maddr, 4);
     this.view.setUint32(RAM_BASE + maddr, value, true);
   }
   /** Bytes of RAM, without copying; for reading, or for writing frames that beforeWrite was called for. */
@@ -70,20 +72,31 @@ export class PhysicalMemory {
     return this.u8.subarray(RAM_BASE + maddr, RAM_BASE + maddr + length);
   }
   writeBytes(maddr: number, bytes: Uint8Array): void {
-    for (let at = maddr & ~4095; at < maddr + bytes.length; at += 4096) this.beforeWrite(Math.max(at, maddr));
+    for (let at = maddr; at < maddr + bytes.length; ) {
+      const end = Math.min((at | 4095) + 1, maddr + bytes.length);
+      this.beforeWrite(at, end - at);
+      at = end;
+    }
     this.u8.set(bytes, RAM_BASE + maddr);
   }
   zeroFrame(mfn: number): void {
-    this.beforeWrite(mfn * FRAME_SIZE);
+    this.beforeWrite(mfn * FRAME_SIZE, FRAME_SIZE);
     this.u8.fill(0, RAM_BASE + mfn * FRAME_SIZE, RAM_BASE + (mfn + 1) * FRAME_SIZE);
   }
 
-  /** To be called before a store into the frame of maddr that does not go through the functions above. */
-  beforeWrite(maddr: number): void {
+  /**
+   * To be called before a store that does not go through the functions above.
+   * @param length bytes, inside one frame; without it the whole frame counts as changed.
+   */
+  beforeWrite(maddr: number, length = 0): void {
     const flags = this.frameFlags[maddr >>> FRAME_SHIFT]!;
     if (flags !== 0) {
-      if (flags & FRAME_HAS_CODE) this.watcher?.codeChanged(maddr >>> FRAME_SHIFT);
-      if (flags & FRAME_IS_TABLE) this.watcher?.tableChanged(maddr);
+      if (length === 0) {
+        maddr -= maddr & (FRAME_SIZE - 1);
+        length = FRAME_SIZE;
+      }
+      if (flags & FRAME_HAS_CODE) this.watcher?.codeChanged(maddr, length);
+      if (flags & FRAME_IS_TABLE) this.watcher?.tableChanged(maddr, length);
     }
   }
 }

@@ -101,7 +101,7 @@ export function storeEntry(
   low: number,
   high: number,
 ): void {
-  memory.beforeWrite(maddr);
+  memory.beforeWrite(maddr, entryBytes);
   const at = (RAM_BASE + maddr) >>> 2;
   memory.u32[at] = low;
   if (entryBytes === 8) memory.u32[at + 1] = high;

@@ -22,6 +22,19 @@ export interface Site {
   /** The ModRM operand is in memory. Rows without ModRM: false. */
   readonly isMemory: boolean;
 
+  /** Is the variant for code whose stack or segments are not flat 32-bit ones? */
+  readonly isGeneral: boolean;
+  readonly addressSize: 16 | 32;
+
+  // --- operands as the row lists them; a width is 8, 16 or 32
+  width(operand: number): Width;
+  /** Pushes the value. A fault ends the instruction. */
+  read(operand: number): void;
+  /** Makes sure that write() cannot fault. Before read() of the same operand, if both are called. */
+  prepare(operand: number): void;
+  /** Stores a local. Only after prepare(). */
+  write(operand: number, local: number): void;
+
   /** A scratch local; several calls with the same number give the same local. */
   scratch(type: ValueType, number: number): number;
 
@@ -51,6 +64,26 @@ export interface Site {
   setFixed(register: number, width: Width): void;
   /** Pushes the immediate, as its operand form extends it. */
   immediate(): void;
+
+  // --- the stack
+  /** Pushes the value at eSP (or another base register) + offset in SS onto the WebAssembly stack. */
+  stackLoad(bits: 16 | 32, offset?: number, base?: number): void;
+  /** Stores a local below the top of the stack and moves the top; the first of several must be preceded by reads. */
+  stackPush(bits: 16 | 32, local: number): void;
+  /** Pops an amount and adds it to eSP. */
+  stackRelease(): void;
+
+  // --- control. These end the instruction.
+  /** Pushes the offset in CS of the next instruction. */
+  nextEip(): void;
+  /** Pops a target, cut to the operand size already. */
+  jump(): void;
+  /** To the row's relative target. */
+  jumpRelative(): void;
+  /** Pushes the offset in CS of the row's relative target. */
+  relativeTarget(): void;
+  /** General code only: faults if the local is a target beyond the limit of CS. */
+  checkTarget(local: number): void;
 
   // --- state
   /** Pushes the offset in CS of this instruction. */

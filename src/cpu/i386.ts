@@ -1,0 +1,765 @@
+/**
+ * The processor: state accessors, the run loop around the generated interpreter, translation, and what must be
+ * dropped when memory changes. cpu.ts holds the contract.
+ *
+ * A stint is one call of the generated loop. While it lasts, STINT_LEFT counts down what it may still retire and
+ * `countdown` stays as it was at its start; consumed() joins the two.
+ */
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, type Processor } from './cpu.ts';
+import { ARITHMETIC_FLAGS, carryWord, EFLAGS_BITS, packFlags, RF, signWord, TF, zeroWord } from './flags.ts';
+import { CodePages } from './interpreter/code-pages.ts';
+import { Decoder, MODE_CODE32, MODE_SEGMENTED, MODE_STACK32 } from './interpreter/decode.ts';
+import { HANDLER_STALE } from './interpreter/dispatch.ts';
+import { interpreterFor } from './interpreter/instantiate.ts';
+import * as map from './interpreter/memory-map.ts';
+import type { RareInstruction } from './interpreter/rare-instruction.ts';
+import {
+  EXIT_FAULT,
+  EXIT_LEAVE,
+  NEXT_POSITION,
+  R_IMMEDIATE,
+  R_POSITION,
+  STATUS_FAULT,
+  STATUS_JUMP,
+  STATUS_LEAVE,
+  STATUS_NEXT,
+  STATUS_REPEAT,
+} from './interpreter/records.ts';
+import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, ES, FIELDS, SS } from './layout.ts';
+import { CR0_WP, CR4_PAE, EFER_NXE, isPlainFrame, PageWalker } from './paging.ts';
+import type { PhysicalMemory } from './physical-memory.ts';
+import {
+  DESC_ACCESS_MASK,
+  DESC_BIG,
+  descriptorBase,
+  descriptorLimit,
+  isReadable,
+  isWritableData,
+  offsetAllowed,
+  VECTOR_DB,
+  VECTOR_GP,
+  VECTOR_PF,
+  VECTOR_SS,
+} from './rare/descriptors.ts';
+import { RARE_FAULT, RARE_JUMP, RARE_NEXT, RARE_REPEAT, type RareFunction } from './rare/rare.ts';
+import { loadSegment } from './rare/segments.ts';
+import { ACTION_HALT, ACTION_INTERRUPT, ACTION_NONE, ACTION_TRAP, InnerMachine } from './rare-machine.ts';
+import { TlbLog } from './tlb.ts';
+import type { TrapSink } from './trap-sink.ts';
+
+/** The loop comes back this often: V8 moves nothing to optimised code that never returns. */
+const STINT_MAX = 100_000;
+const CR0_PG = 0x80000000;
+/** Limits from here on count as flat: nothing above is ever mapped for a guest of Xen. */
+const FLAT_LIMIT = 0xf67fffff;
+const DR6_BS = 0x4000;
+const NOT_SAVED = ['countdown', 'retired', 'sliceEnd', 'faultVector', 'faultCode'] as const;
+
+const word = (at: number): number => at >>> 2;
+const GPR = word(addressOf('gpr'));
+const EIP = word(addressOf('eip'));
+const EFLAGS = word(addressOf('eflags'));
+const FLAG_ZERO = word(addressOf('flagZero'));
+const FLAG_SIGN = word(addressOf('flagSign'));
+const FLAG_CARRY = word(addressOf('flagCarry'));
+const SELECTOR = word(addressOf('segSelector'));
+const BASE = word(addressOf('segBase'));
+const LIMIT = word(addressOf('segLimit'));
+const ACCESS = word(addressOf('segAccess'));
+const CPL = word(addressOf('cpl'));
+const CR0 = word(addressOf('cr0'));
+const CR2 = word(addressOf('cr2'));
+const CR3 = word(addressOf('cr3'));
+const CR4 = word(addressOf('cr4'));
+const EFER = word(addressOf('efer'));
+const DR = word(addressOf('dr'));
+const FAULT_VECTOR = word(addressOf('faultVector'));
+const FAULT_CODE = word(addressOf('faultCode'));
+const SHADOW = word(addressOf('interruptShadow'));
+const COUNTDOWN = word(addressOf('countdown'));
+const SLICE_END = addressOf('sliceEnd');
+const LEFT = word(map.STINT_LEFT);
+const NO_FAULT = 0xffffffff;
+
+export class I386 implements Processor {
+  readonly memory: PhysicalMemory;
+  sink: TrapSink;
+  readonly translateFault = { code: 0, linear: 0 };
+  instructions = 0;
+  private readonly u32: Uint32Array;
+  private readonly log: TlbLog;
+  private readonly walker: PageWalker;
+  private readonly code: CodePages;
+  private readonly decoder: Decoder;
+  private readonly inner: InnerMachine;
+  private readonly rareOf: readonly (RareFunction | undefined)[];
+  private readonly loop: () => number;
+  private stintTotal = 0;
+  private exitWanted = false;
+  /** Of decoded code; see decode.ts. */
+  private mode = -1;
+  /** Accesses above it fault as a limit violation when segments are flat. */
+  private flatLimit = 0xffffffff;
+  /** Bits of DR6 for data breakpoints that the instruction hit. */
+  private dataHits = 0;
+  private watching = false;
+
+  constructor(memory: PhysicalMemory, sink: TrapSink) {
+    this.memory = memory;
+    this.sink = sink;
+    this.u32 = memory.u32;
+    this.log = new TlbLog(memory);
+    this.walker = new PageWalker(memory, this.log);
+    this.code = new CodePages(memory, this.log);
+    this.inner = new InnerMachine(this);
+    const { interpreter, isRare, rareOf, start } = interpreterFor(memory);
+    this.rareOf = rareOf;
+    this.decoder = new Decoder(memory, this.code, interpreter, isRare);
+    this.loop = start({
+      slowRead: (linear, size) => this.readLinear(linear >>> 0, size, this.isUser) | 0,
+      slowWrite: (linear, size, value) => this.writeLinear(linear >>> 0, size, value, this.isUser),
+      slowCheck: (linear, size, write) => this.checkLinear(linear >>> 0, size, write !== 0, this.isUser),
+      slowSegment: (segment, offset, size, write) =>
+        this.segmentAddress(segment, offset >>> 0, size, write !== 0),
+      fetch: (eip) => this.fetch(eip),
+      straddle: (eip) => this.straddle(eip),
+      rare: (record, pageEip) => this.rare(record, pageEip),
+    });
+    memory.watcher = {
+      codeChanged: (maddr, length) => this.code.changed(maddr, length),
+      tableChanged: (maddr, length) => this.log.tableChanged(maddr, length),
+    };
+    this.u32[FAULT_VECTOR] = NO_FAULT;
+    this.eflags = 2;
+    this.refresh();
+  }
+
+  // --- architectural state
+  getReg(index: number): number {
+    return this.u32[GPR + index]!;
+  }
+  setReg(index: number, value: number): void {
+    this.u32[GPR + index] = value;
+  }
+  get eip(): number {
+    return this.u32[EIP]!;
+  }
+  set eip(value: number) {
+    this.u32[EIP] = value;
+  }
+  get eflags(): number {
+    const { u32 } = this;
+    const arithmetic = packFlags(u32[FLAG_ZERO]! | 0, u32[FLAG_SIGN]! | 0, u32[FLAG_CARRY]! | 0);
+    return (u32[EFLAGS]! | arithmetic | 2) >>> 0;
+  }
+  set eflags(value: number) {
+    const { u32 } = this;
+    u32[EFLAGS] = (value & EFLAGS_BITS & ~ARITHMETIC_FLAGS) | 2;
+    u32[FLAG_ZERO] = zeroWord(value);
+    u32[FLAG_SIGN] = signWord(value);
+    u32[FLAG_CARRY] = carryWord(value);
+  }
+  get cr0(): number {
+    return this.u32[CR0]!;
+  }
+  set cr0(value: number) {
+    if (((this.u32[CR0]! ^ value) & (CR0_PG | CR0_WP)) !== 0) this.log.flush();
+    this.u32[CR0] = value;
+    this.refresh();
+  }
+  get cr2(): number {
+    return this.u32[CR2]!;
+  }
+  set cr2(value: number) {
+    this.u32[CR2] = value;
+  }
+  get cr3(): number {
+    return this.u32[CR3]!;
+  }
+  set cr3(value: number) {
+    this.u32[CR3] = value;
+    this.log.flush();
+    this.refresh();
+  }
+  get cr4(): number {
+    return this.u32[CR4]!;
+  }
+  set cr4(value: number) {
+    if (((this.u32[CR4]! ^ value) & CR4_PAE) !== 0) this.log.flush();
+    this.u32[CR4] = value;
+    this.refresh();
+  }
+  get efer(): number {
+    return this.u32[EFER]!;
+  }
+  set efer(value: number) {
+    if (((this.u32[EFER]! ^ value) & EFER_NXE) !== 0) this.log.flush();
+    this.u32[EFER] = value;
+    this.refresh();
+  }
+  get cpl(): number {
+    return this.u32[CPL]!;
+  }
+  set cpl(value: number) {
+    this.u32[CPL] = value;
+    this.refresh();
+  }
+  get isUser(): boolean {
+    return this.u32[CPL] === 3;
+  }
+  getSelector(segment: number): number {
+    return this.u32[SELECTOR + segment]!;
+  }
+  getSegmentBase(segment: number): number {
+    return this.u32[BASE + segment]!;
+  }
+  getSegmentLimit(segment: number): number {
+    return this.u32[LIMIT + segment]!;
+  }
+  getSegmentAccess(segment: number): number {
+    return this.u32[ACCESS + segment]!;
+  }
+  getDr(index: number): number {
+    return this.u32[DR + index]!;
+  }
+  setDr(index: number, value: number): void {
+    this.u32[DR + index] = value;
+    this.refresh();
+  }
+  loadSegment(segment: number, selector: number): number {
+    return loadSegment(this, segment, selector);
+  }
+  setSegmentHidden(segment: number, selector: number, low: number, high: number): void {
+    const { u32 } = this;
+    u32[SELECTOR + segment] = selector & 0xffff;
+    u32[BASE + segment] = descriptorBase(low, high);
+    u32[LIMIT + segment] = descriptorLimit(low, high);
+    u32[ACCESS + segment] = high & DESC_ACCESS_MASK;
+    this.refresh();
+  }
+
+  /** Brings everything derived from control registers, segments and privilege up to date. */
+  private refresh(): void {
+    const { u32, walker } = this;
+    walker.cr3 = u32[CR3]!;
+    walker.pae = (u32[CR4]! & CR4_PAE) !== 0;
+    walker.nx = (u32[EFER]! & EFER_NXE) !== 0;
+    walker.wp = (u32[CR0]! & CR0_WP) !== 0;
+    const user = u32[CPL] === 3;
+    this.watching = this.hasDataBreakpoints();
+    u32[word(map.TLB_BASE)] = this.watching ? map.TLB_EMPTY : user ? map.TLB_USER : map.TLB_SUPERVISOR;
+    u32[word(map.CODE_BASE)] = user ? map.CODE_USER : map.CODE_SUPERVISOR;
+    this.refreshMode();
+  }
+  private refreshMode(): void {
+    const { u32 } = this;
+    let mode = u32[ACCESS + CS]! & DESC_BIG ? MODE_CODE32 : 0;
+    if (u32[ACCESS + SS]! & DESC_BIG) mode |= MODE_STACK32;
+    let limit = u32[LIMIT + CS]!;
+    let flat = u32[BASE + CS] === 0 && isReadable(u32[ACCESS + CS]!) && limit >= FLAT_LIMIT;
+    for (let i = 0; i < 3 && flat; i++) {
+      const segment = i === 0 ? DS : i === 1 ? ES : SS;
+      // Writable, expand-up data.
+      flat =
+        u32[BASE + segment] === 0 &&
+        (u32[ACCESS + segment]! & 0x1e00) === 0x1200 &&
+        u32[LIMIT + segment]! >= FLAT_LIMIT;
+      if (u32[LIMIT + segment]! < limit) limit = u32[LIMIT + segment]!;
+    }
+    if (!flat) {
+      mode |= MODE_SEGMENTED;
+      limit = 0xffffffff;
+    }
+    if (mode !== this.mode || limit !== this.flatLimit) {
+      // Code tables name pages of one mode; TLB entries lie below one limit.
+      this.log.flush();
+      this.mode = mode;
+      this.flatLimit = limit;
+    }
+  }
+  private hasDataBreakpoints(): boolean {
+    const dr7 = this.u32[DR + 7]!;
+    if ((dr7 & 0xff) === 0) return false;
+    for (let n = 0; n < 4; n++) {
+      if ((dr7 >>> (2 * n)) & 3 && (dr7 >>> (16 + 4 * n)) & 3) return true;
+    }
+    return false;
+  }
+
+  // --- execution
+  private consumed(): number {
+    return this.stintTotal - this.u32[LEFT]!;
+  }
+  now(): number {
+    return this.memory.view.getFloat64(SLICE_END, true) - (this.u32[COUNTDOWN]! | 0) + this.consumed();
+  }
+  advanceTo(cycle: number): void {
+    this.memory.view.setFloat64(SLICE_END, Math.max(cycle, this.now()), true);
+    this.u32[COUNTDOWN] = 0;
+  }
+  charge(cycles: number): void {
+    const { u32 } = this;
+    const countdown = (u32[COUNTDOWN]! | 0) - cycles;
+    u32[COUNTDOWN] = countdown;
+    if (this.stintTotal > 0) this.shrink(countdown - this.consumed());
+  }
+  /** The stint may retire at most this many more; at least the instruction in hand. */
+  private shrink(most: number): void {
+    const { u32 } = this;
+    if (most < 1) most = 1;
+    const left = u32[LEFT]!;
+    if (most >= left) return;
+    this.stintTotal -= left - most;
+    u32[LEFT] = most;
+  }
+  requestExit(): void {
+    this.exitWanted = true;
+    if (this.stintTotal > 0) this.shrink(1);
+  }
+  retire(): void {
+    this.instructions++;
+    this.u32[COUNTDOWN] = (this.u32[COUNTDOWN]! | 0) - 1;
+  }
+
+  run(cycles: number): number {
+    const { u32 } = this;
+    const start = this.now();
+    this.memory.view.setFloat64(SLICE_END, start + cycles, true);
+    u32[COUNTDOWN] = cycles;
+    this.exitWanted = false;
+    while ((u32[COUNTDOWN]! | 0) > 0 && !this.exitWanted) this.step(u32[COUNTDOWN]! | 0);
+    return this.now() - start;
+  }
+
+  /** Must each instruction be looked at? */
+  private isSlow(): boolean {
+    const { u32 } = this;
+    return (u32[EFLAGS]! & (TF | RF)) !== 0 || u32[SHADOW] !== 0 || (u32[DR + 7]! & 0xff) !== 0;
+  }
+
+  /** One stint, and what it left for. */
+  private step(most: number): void {
+    const { u32, inner } = this;
+    this.refresh();
+    let stepped = false;
+    let slow = false;
+    if (this.isSlow()) {
+      slow = true;
+      if (
+        (u32[DR + 7]! & 0xff) !== 0 &&
+        (u32[EFLAGS]! & RF) === 0 &&
+        u32[SHADOW] === 0 &&
+        this.hitsInstruction()
+      )
+        return;
+      stepped = (u32[EFLAGS]! & TF) !== 0;
+      u32[SHADOW] = 0;
+      this.dataHits = 0;
+      most = 1;
+    }
+    if (this.code.isFull) this.dropCode();
+    this.stintTotal = Math.min(most, STINT_MAX);
+    u32[LEFT] = this.stintTotal;
+    inner.action = ACTION_NONE;
+    const exit = this.loop();
+    const done = this.consumed();
+    this.stintTotal = 0;
+    u32[LEFT] = 0;
+    this.instructions += done;
+    u32[COUNTDOWN] = (u32[COUNTDOWN]! | 0) - done;
+
+    // A fault at the first byte of the next instruction does not belong to the one that was stepped over.
+    if (exit === EXIT_FAULT) this.deliverFault();
+    else if (exit === EXIT_LEAVE) this.act(done);
+    else if (slow && done > 0) {
+      u32[EFLAGS]! &= ~RF;
+      if (stepped || this.dataHits !== 0) {
+        u32[DR + 6]! |= this.dataHits | (stepped ? DR6_BS : 0);
+        if (u32[SHADOW] === 0) this.sink.exception(VECTOR_DB, -1);
+      }
+    }
+  }
+
+  private deliverFault(): void {
+    const { u32 } = this;
+    const vector = u32[FAULT_VECTOR]! | 0;
+    u32[FAULT_VECTOR] = NO_FAULT;
+    this.sink.exception(vector, u32[FAULT_CODE]! | 0);
+  }
+
+  private act(done: number): void {
+    const { inner, sink } = this;
+    if (done > 0) this.u32[EFLAGS]! &= ~RF;
+    switch (inner.action) {
+      case ACTION_INTERRUPT:
+        return sink.softwareInterrupt(inner.vector, inner.code);
+      case ACTION_TRAP:
+        return sink.exception(inner.vector, inner.code);
+      case ACTION_HALT:
+        return sink.halted();
+    }
+  }
+
+  private dropCode(): void {
+    this.log.flush();
+    this.code.reset();
+    this.decoder.rare.length = 0;
+  }
+
+  /** Instruction breakpoints: a fault, before the instruction. */
+  private hitsInstruction(): boolean {
+    const { u32 } = this;
+    const linear = (u32[BASE + CS]! + u32[EIP]!) >>> 0;
+    const dr7 = u32[DR + 7]!;
+    let hits = 0;
+    for (let n = 0; n < 4; n++) {
+      if ((dr7 >>> (2 * n)) & 3 && ((dr7 >>> (16 + 4 * n)) & 15) === 0 && u32[DR + n] === linear)
+        hits |= 1 << n;
+    }
+    if (hits === 0) return false;
+    u32[DR + 6]! |= hits;
+    this.sink.exception(VECTOR_DB, -1);
+    return true;
+  }
+  private noteData(linear: number, size: number, write: boolean): void {
+    const { u32 } = this;
+    const dr7 = u32[DR + 7]!;
+    for (let n = 0; n < 4; n++) {
+      const kind = (dr7 >>> (16 + 4 * n)) & 3;
+      if (!((dr7 >>> (2 * n)) & 3) || kind === 0 || kind === 2 || (kind === 1 && !write)) continue;
+      const length = ((dr7 >>> (18 + 4 * n)) & 3) + 1;
+      const at = (u32[DR + n]! & ~(length - 1)) >>> 0;
+      if (linear < at + length && at < linear + size) this.dataHits |= 1 << n;
+    }
+  }
+
+  // --- imports of the generated module
+  private rare(record: number, pageEip: number): number {
+    const { u32, memory } = this;
+    const insn = this.decoder.rare[u32[(record + R_IMMEDIATE) >>> 2]!]!;
+    const { view } = memory;
+    insn.eip = (pageEip + view.getUint16(record + R_POSITION, true)) >>> 0;
+    insn.nextEip = (pageEip + view.getUint16(record + NEXT_POSITION, true)) >>> 0;
+    u32[EIP] = insn.eip;
+    if (insn.isMemory) {
+      const offset =
+        u32[GPR + (insn.base >>> 2)]! +
+        (u32[GPR + (insn.index >>> 2)]! << (insn.index & 3)) +
+        insn.displacement;
+      insn.offset = insn.addressSize === 16 ? offset & 0xffff : offset >>> 0;
+    }
+    const f = this.rareOf[insn.rowNumber]!;
+    for (;;) {
+      const status = this.inner.call(f, insn);
+      if (status === RARE_FAULT) return STATUS_FAULT;
+      if (status === RARE_REPEAT) {
+        const left = u32[LEFT]! - 1;
+        u32[LEFT] = left;
+        if (left > 0) continue;
+        return STATUS_REPEAT;
+      }
+      return this.afterRare(status, insn, record);
+    }
+  }
+  private afterRare(status: number, insn: RareInstruction, record: number): number {
+    const { u32, inner } = this;
+    if (status === RARE_NEXT) {
+      u32[EIP] = insn.nextEip;
+      const mode = this.mode;
+      const flushes = this.log.flushes;
+      this.refresh();
+      if (this.isSlow()) this.shrink(1);
+      const stale = this.memory.u8[record] === HANDLER_STALE && this.memory.u8[record + 1] === 0;
+      return mode === this.mode && flushes === this.log.flushes && !insn.row.privilege && !stale
+        ? STATUS_NEXT
+        : STATUS_JUMP;
+    }
+    if (status === RARE_JUMP) {
+      this.refresh();
+      if (this.isSlow()) this.shrink(1);
+      return STATUS_JUMP;
+    }
+    if (inner.action !== ACTION_INTERRUPT) {
+      u32[EIP] = insn.nextEip;
+      u32[LEFT]!--;
+    }
+    return STATUS_LEAVE;
+  }
+
+  private segmentAddress(segment: number, offset: number, size: number, write: boolean): number {
+    const { u32 } = this;
+    const access = u32[ACCESS + segment]!;
+    const allowed =
+      (write ? isWritableData(access) : isReadable(access)) &&
+      offset + size - 1 <= 0xffffffff &&
+      offsetAllowed(access, u32[LIMIT + segment]!, offset, size);
+    if (allowed) return (u32[BASE + segment]! + offset) | 0;
+    this.recordFault(segment === SS ? VECTOR_SS : VECTOR_GP, 0);
+    return 0;
+  }
+
+  recordFault(vector: number, code: number): void {
+    this.u32[FAULT_VECTOR] = vector;
+    this.u32[FAULT_CODE] = code;
+  }
+  get isFaulting(): boolean {
+    return this.u32[FAULT_VECTOR] !== NO_FAULT;
+  }
+  private pageFault(linear: number): void {
+    this.u32[CR2] = linear;
+    this.recordFault(VECTOR_PF, this.walker.code);
+  }
+
+  /** Where the instruction at eip starts: its record, or 0 after a fault or if the run loop is wanted. */
+  private fetch(eip: number): number {
+    const { u32 } = this;
+    const linear = (u32[BASE + CS]! + eip) >>> 0;
+    if (eip >>> 0 > u32[LIMIT + CS]!) {
+      this.recordFault(VECTOR_GP, 0);
+      return 0;
+    }
+    const page = this.codePage(linear);
+    if (page === undefined) return 0;
+    const offset = linear & 4095;
+    // A limit inside the page: each instruction is checked by itself.
+    const last = eip >>> 0 > 0xfffff000 ? 0xffffffff : (eip >>> 0) - offset + 4095;
+    if ((this.mode & MODE_SEGMENTED) !== 0 && u32[LIMIT + CS]! < last) {
+      const record = this.decoder.single(page, offset);
+      if ((eip >>> 0) + this.decoder.loneEnd - offset - 1 > u32[LIMIT + CS]!) {
+        this.recordFault(VECTOR_GP, 0);
+        return 0;
+      }
+      if (this.decoder.loneEnd > 4096) return this.straddle(eip);
+      return record;
+    }
+    const tables = this.isUser ? map.CODE_USER : map.CODE_SUPERVISOR;
+    this.log.fill(word(tables) + (linear >>> 12), page.table, this.lastPte, page.mfn);
+    return u32[(page.table >>> 2) + offset]! || this.decoder.run(page, offset);
+  }
+  private lastPte = -1;
+
+  /** The decoded page that a linear address fetches from; undefined after a fault or without room. */
+  private codePage(linear: number) {
+    const access = ACCESS_FETCH | (this.isUser ? ACCESS_USER : 0);
+    const maddr = this.physical(linear, access);
+    if (maddr < 0) {
+      this.pageFault(linear);
+      return undefined;
+    }
+    const mfn = maddr >>> 12;
+    if (mfn >= this.memory.frames) {
+      // All ones: FF /7 is undefined.
+      this.recordFault(6, -1);
+      return undefined;
+    }
+    return this.code.page(mfn, this.mode);
+  }
+
+  private straddle(eip: number): number {
+    const linear = (this.u32[BASE + CS]! + eip) >>> 0;
+    const first = this.codePage(linear);
+    if (first === undefined) return 0;
+    const second = this.codePage(((linear | 4095) + 1) >>> 0);
+    if (second === undefined) return 0;
+    const offset = linear & 4095;
+    const known = first.straddling.get(offset);
+    if (
+      known !== undefined &&
+      known.mfn === second.mfn &&
+      this.memory.u8[known.record]! + this.memory.u8[known.record + 1]! * 256 !== HANDLER_STALE
+    )
+      return this.checkEnd(eip, known.end, offset) ? known.record : 0;
+    const record = this.decoder.straddle(first, second, offset);
+    const end = this.decoder.loneEnd;
+    first.straddling.set(offset, { record, mfn: second.mfn, end });
+    return this.checkEnd(eip, end, offset) ? record : 0;
+  }
+  private checkEnd(eip: number, end: number, offset: number): boolean {
+    if ((eip >>> 0) + end - offset - 1 <= this.u32[LIMIT + CS]!) return true;
+    this.recordFault(VECTOR_GP, 0);
+    return false;
+  }
+
+  // --- linear memory
+  /** Machine address, or -1 with walker.code set. Sets A and D. */
+  private physical(linear: number, access: number): number {
+    if ((this.u32[CR0]! & CR0_PG) === 0) {
+      this.walker.writable = true;
+      this.walker.dirty = true;
+      this.lastPte = -1;
+      return linear;
+    }
+    const maddr = this.walker.walk(linear, access, true);
+    this.lastPte = this.walker.pte;
+    return maddr;
+  }
+
+  /** As physical; fills the TLB. */
+  private access(linear: number, access: number): number {
+    const maddr = this.physical(linear, access);
+    if (maddr < 0) return -1;
+    const mfn = maddr >>> 12;
+    if (mfn >= this.memory.frames || (linear | 4095) >>> 0 > this.flatLimit) return maddr;
+    const table = word(access & ACCESS_USER ? map.TLB_USER : map.TLB_SUPERVISOR) + (linear >>> 12);
+    const delta = (this.memory.ramBase + maddr - linear) | 0;
+    const pte = this.lastPte;
+    const { writable, dirty } = this.walker;
+    if (this.u32[table] === 0) this.log.fill(table, delta, pte, -1);
+    const write = table + (map.TLB_WRITE >>> 2);
+    if (writable && dirty && isPlainFrame(this.memory, mfn) && this.u32[write] === 0)
+      this.log.fill(write, delta, pte, mfn);
+    return maddr;
+  }
+
+  /** In flat code, is the access beyond the segments' limit? The fault is recorded. */
+  private beyondLimit(linear: number, size: number): boolean {
+    if (linear + size - 1 <= this.flatLimit) return false;
+    this.recordFault(VECTOR_GP, 0);
+    return true;
+  }
+
+  readLinear(linear: number, size: number, user: boolean): number {
+    if (this.watching) this.noteData(linear, size, false);
+    if (this.beyondLimit(linear, size)) return 0;
+    const access = user ? ACCESS_READ | ACCESS_USER : ACCESS_READ;
+    const maddr = this.access(linear, access);
+    if (maddr < 0) {
+      this.pageFault(linear);
+      return 0;
+    }
+    if ((linear & 4095) + size <= 4096) return this.readMachine(maddr, size);
+    const secondPage = ((linear | 4095) + 1) >>> 0;
+    const second = this.access(secondPage, access);
+    if (second < 0) {
+      this.pageFault(secondPage);
+      return 0;
+    }
+    const head = 4096 - (linear & 4095);
+    let value = 0;
+    for (let i = 0; i < size; i++)
+      value += this.readMachine(i < head ? maddr + i : second + i - head, 1) * 2 ** (8 * i);
+    return value;
+  }
+  writeLinear(linear: number, size: number, value: number, user: boolean): void {
+    if (this.watching) this.noteData(linear, size, true);
+    if (this.beyondLimit(linear, size)) return;
+    const access = user ? ACCESS_WRITE | ACCESS_USER : ACCESS_WRITE;
+    const maddr = this.access(linear, access);
+    if (maddr < 0) {
+      this.pageFault(linear);
+      return;
+    }
+    if ((linear & 4095) + size <= 4096) {
+      this.writeMachine(maddr, size, value);
+      return;
+    }
+    const secondPage = ((linear | 4095) + 1) >>> 0;
+    const second = this.access(secondPage, access);
+    if (second < 0) {
+      this.pageFault(secondPage);
+      return;
+    }
+    const head = 4096 - (linear & 4095);
+    for (let i = 0; i < size; i++)
+      this.writeMachine(i < head ? maddr + i : second + i - head, 1, (value >>> (8 * i)) & 255);
+  }
+  checkLinear(linear: number, size: number, write: boolean, user: boolean): void {
+    if (this.watching) this.noteData(linear, size, write);
+    if (this.beyondLimit(linear, size)) return;
+    const access = (write ? ACCESS_WRITE : ACCESS_READ) | (user ? ACCESS_USER : 0);
+    if (this.access(linear, access) < 0) {
+      this.pageFault(linear);
+      return;
+    }
+    const last = (linear + size - 1) >>> 0;
+    if ((linear ^ last) >>> 12 === 0) return;
+    const secondPage = (last & ~4095) >>> 0;
+    if (this.access(secondPage, access) < 0) this.pageFault(secondPage);
+  }
+  /** Beyond RAM reads give all ones and writes vanish. */
+  private readMachine(maddr: number, size: number): number {
+    if (maddr >>> 12 >= this.memory.frames) return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
+    return size === 4
+      ? this.memory.read32(maddr)
+      : size === 2
+        ? this.memory.read16(maddr)
+        : this.memory.read8(maddr);
+  }
+  private writeMachine(maddr: number, size: number, value: number): void {
+    if (maddr >>> 12 >= this.memory.frames) return;
+    if (size === 4) this.memory.write32(maddr, value);
+    else if (size === 2) this.memory.write16(maddr, value & 0xffff);
+    else this.memory.write8(maddr, value & 0xff);
+  }
+
+  translate(linear: number, access: number): number {
+    const { u32 } = this;
+    if ((access & ACCESS_FETCH) === 0) {
+      const table =
+        (access & ACCESS_USER ? map.TLB_USER : map.TLB_SUPERVISOR) +
+        (access & ACCESS_WRITE ? map.TLB_WRITE : 0);
+      const delta = u32[word(table) + (linear >>> 12)]!;
+      if (delta !== 0) return ((linear + delta) >>> 0) - this.memory.ramBase;
+    }
+    const maddr = this.physical(linear >>> 0, access);
+    if (maddr < 0) {
+      this.translateFault.code = this.walker.code;
+      this.translateFault.linear = linear >>> 0;
+    }
+    return maddr;
+  }
+  peekTranslate(linear: number): number {
+    if ((this.u32[CR0]! & CR0_PG) === 0) return linear;
+    return this.walker.walk(linear >>> 0, ACCESS_READ, false);
+  }
+
+  // --- what was derived from memory
+  flushTlb(): void {
+    this.log.flush();
+  }
+  flushTlbPage(linear: number): void {
+    const page = linear >>> 12;
+    for (const table of [map.TLB_SUPERVISOR, map.TLB_USER]) {
+      this.u32[word(table) + page] = 0;
+      this.u32[word(table + map.TLB_WRITE) + page] = 0;
+    }
+    this.u32[word(map.CODE_SUPERVISOR) + page] = 0;
+    this.u32[word(map.CODE_USER) + page] = 0;
+  }
+  tableEntryChanged(maddr: number): void {
+    this.log.tableChanged(maddr, 8);
+  }
+
+  // --- vcpu switching
+  saveState(into: Uint8Array): void {
+    const flags = this.eflags;
+    into.set(this.memory.u8.subarray(CPU_BASE, CPU_BASE + CPU_STATE_SIZE));
+    const view = new DataView(into.buffer, into.byteOffset, CPU_STATE_SIZE);
+    const put = (name: keyof typeof FIELDS, value: number): void =>
+      view.setUint32(FIELDS[name].offset, value, true);
+    put('eflags', flags);
+    put('flagZero', 0);
+    put('flagSign', 0);
+    put('flagCarry', 0);
+    for (const name of NOT_SAVED) {
+      put(name, name === 'faultVector' ? NO_FAULT : 0);
+      if (FIELDS[name].type === 'f64') view.setUint32(FIELDS[name].offset + 4, 0, true);
+    }
+  }
+  loadState(from: Uint8Array): void {
+    const { u32 } = this;
+    const sliceEnd = this.memory.view.getFloat64(SLICE_END, true);
+    const countdown = u32[COUNTDOWN]!;
+    this.memory.u8.set(from.subarray(0, CPU_STATE_SIZE), CPU_BASE);
+    this.memory.view.setFloat64(SLICE_END, sliceEnd, true);
+    u32[COUNTDOWN] = countdown;
+    u32[FAULT_VECTOR] = NO_FAULT;
+    this.eflags = u32[EFLAGS]!;
+    this.log.flush();
+    this.refresh();
+  }
+}
+
+export function createCpu(memory: PhysicalMemory, sink: TrapSink): I386 {
+  return new I386(memory, sink);
+}

@@ -1,0 +1,500 @@
+/**
+ * Generates the interpreter: one WebAssembly module whose function `run` dispatches decoded records by br_table.
+ * Frequent forms are cases of that loop; every form, frequent or not, has an out-of-line function in the table, which
+ * the default case calls and into which a case leaves when its fast way is closed.
+ */
+import { invariant } from '../../base/assert.ts';
+import { type Callable, type FunctionBuilder, ModuleBuilder } from '../../wasm/encoder.ts';
+import * as w from '../../wasm/opcodes.ts';
+import { I32 } from '../../wasm/opcodes.ts';
+import { addressOf, CS } from '../layout.ts';
+import type { Emitter, EmitterTable, Meaning } from '../meaning/site.ts';
+import type { Row } from '../opcodes/row.ts';
+import { hasModrm } from '../opcodes/table.ts';
+import { defineHelpers, type Helpers } from './helpers.ts';
+import { isHot, sameRecord } from './hot.ts';
+import { CODE_BASE, EA_LINEAR, EA_OFFSET, EA_SEGMENT, STINT_LEFT, TLB_BASE } from './memory-map.ts';
+import {
+  EXIT_BUDGET,
+  EXIT_FAULT,
+  EXIT_LEAVE,
+  R_BASE,
+  R_DISPLACEMENT,
+  R_HANDLER,
+  R_IMMEDIATE,
+  R_INDEX,
+  R_POSITION,
+  RECORD_SIZE,
+  STATUS_ADDRESS,
+  STATUS_FAULT,
+} from './records.ts';
+import { type AddressForm, type Exits, type Frame, InlineSite, OuterSite, type Variant } from './sites.ts';
+
+/** Cases of the loop that belong to no row. */
+export const HANDLER_NONE = 0;
+/** Go on at this record's position, by look-up. */
+export const HANDLER_GOTO = 1;
+/** The same, for records whose code has changed. */
+export const HANDLER_STALE = 2;
+/** Go on at the record in the immediate field, in the same page. */
+export const HANDLER_CHAIN = 3;
+/** The instruction here reaches into the next page. */
+export const HANDLER_STRADDLE = 4;
+/** Address record for flat 32-bit addressing. */
+export const HANDLER_ADDRESS = 5;
+const FIRST_CASE = 6;
+
+/** Index of a row's variant in the handler tables: row * 16 + these bits. */
+export const V_SIZE16 = 1,
+  V_MEMORY = 2,
+  V_GENERAL = 4,
+  V_ADDRESS16 = 8;
+
+/** Immediate of an address record with checks: segment, size, write, and what is special. */
+export const EA_SIZE_SHIFT = 4,
+  EA_WRITE = 1 << 16,
+  EA_ADDRESS16 = 1 << 17;
+/** The bit number in the reg register moves the address: by 16-bit or 32-bit units. */
+export const EA_BIT16 = 1 << 18,
+  EA_BIT32 = 1 << 19;
+/** The index register is AL (XLAT). */
+export const EA_XLAT = 1 << 20;
+/** Immediate of a raise record: vector, and the error code + 1. */
+export const RAISE_CODE_SHIFT = 8;
+
+export interface Interpreter {
+  readonly bytes: Uint8Array;
+  /** Out-of-line handler by variant; 0: the row is not carried out by an emitter, or has no such variant. */
+  readonly outer: Uint16Array;
+  /** In-line cases, 0 if there is none: no memory operand (or base and displacement) / with an index register. */
+  readonly inline: Uint16Array;
+  readonly indexed: Uint16Array;
+  /** For relative jumps: the case whose target is in the same page. */
+  readonly near: Uint16Array;
+  readonly raise: number;
+  readonly rare: number;
+  readonly checkedAddress: number;
+}
+
+const GPR = addressOf('gpr');
+const NOT_BY_SIZE = /^(Eb|Gb|Ib|AL|CL|1|Zb|Ob|Xb|Yb)$/;
+const dependsOnSize = (row: Row): boolean =>
+  !(row.operands.length > 0 && row.operands.every((o) => NOT_BY_SIZE.test(o)));
+const isRelative = (row: Row): boolean => row.operands.some((o) => o[0] === 'J');
+const isString = (row: Row): boolean => row.operands.some((o) => /^[XY]/.test(o));
+const usesStack = (row: Row): boolean => /^(push|pop|call|ret|leave)/.test(row.mnemonic);
+const hasGeneral = (row: Row): boolean =>
+  usesStack(row) || isString(row) || isRelative(row) || row.mnemonic === 'jmp';
+const dependsOnAddress = (row: Row): boolean => isString(row) || /^(loop|j.?cxz)/.test(row.mnemonic);
+const memoryForms = (row: Row): boolean[] => {
+  if (row.id === 'xlatb' || row.operands.some((o) => o[0] === 'O')) return [true];
+  if (!hasModrm(row) || !row.operands.some((o) => /^(E|M)/.test(o) && !/^ES$/.test(o))) return [false];
+  if (row.mod !== undefined) return [row.mod === 'mem'];
+  if (row.operands.some((o) => /^M/.test(o) && o !== 'Mw/Rv')) return [true];
+  return [false, true];
+};
+
+function* variants(row: Row): Generator<{ bits: number; variant: Variant }> {
+  for (const size16 of dependsOnSize(row) ? [0, V_SIZE16] : [0]) {
+    for (const memory of memoryForms(row)) {
+      for (const general of hasGeneral(row) ? [0, V_GENERAL] : [0]) {
+        for (const address16 of dependsOnAddress(row) ? [0, V_ADDRESS16] : [0]) {
+          if (address16 && !general && isString(row)) continue;
+          yield {
+            bits: size16 | (memory ? V_MEMORY : 0) | general | address16,
+            variant: {
+              row,
+              operandSize: size16 ? 16 : 32,
+              addressSize: address16 ? 16 : 32,
+              isMemory: memory,
+              isGeneral: general !== 0,
+            },
+          };
+        }
+      }
+    }
+  }
+}
+
+interface Case {
+  readonly emitter: Emitter;
+  readonly variant: Variant;
+  readonly form: AddressForm;
+  readonly near: boolean;
+}
+
+/** Copies a variant's handler to those that mean the same. */
+function spread(table: Uint16Array, row: Row, number: number): void {
+  const at = number * 16;
+  for (let bits = 0; bits < 16; bits++) {
+    if (table[at + bits] !== 0) continue;
+    let same = bits;
+    if (!dependsOnSize(row)) same &= ~V_SIZE16;
+    if (!hasGeneral(row)) same &= ~V_GENERAL;
+    if (!dependsOnAddress(row)) same &= ~V_ADDRESS16;
+    if (isString(row) && bits & V_ADDRESS16) same |= V_GENERAL;
+    table[at + bits] = table[at + same]!;
+  }
+}
+
+export function buildInterpreter(
+  rows: readonly Row[],
+  meanings: readonly (EmitterTable | Meaning)[],
+  frames: number,
+): Interpreter {
+  const m = new ModuleBuilder();
+  const helpers = defineHelpers(m, frames);
+  const emitters = new Map<string, Emitter>();
+  for (const meaning of meanings) {
+    for (const [id, emitter] of Object.entries(typeof meaning === 'function' ? meaning(m) : meaning))
+      emitters.set(id, emitter);
+  }
+  const outer = new Uint16Array(rows.length * 16);
+  const inline = new Uint16Array(rows.length * 16);
+  const indexed = new Uint16Array(rows.length * 16);
+  const near = new Uint16Array(rows.length * 16);
+  const handlerType = m.type([I32, I32, I32], [I32]);
+  const run = m.func([], [I32]);
+
+  const functions: Callable[] = [];
+  const rest: Callable[] = [];
+  const cases: Case[] = [];
+  const pendingOuter: { table: Uint16Array; at: number; index: number }[] = [];
+  const addOuter = (f: Callable): number => rest.push(f) - 1;
+
+  for (const [number, row] of rows.entries()) {
+    const emitter = emitters.get(row.id);
+    if (emitter === undefined || sameRecord(row.id) !== row.id) continue;
+    for (const { bits, variant } of variants(row)) {
+      const at = number * 16 + bits;
+      const f = m.func([I32, I32, I32], [I32]);
+      const site = new OuterSite(f, variant, helpers);
+      emitter(site);
+      site.finishFunction();
+      pendingOuter.push({ table: outer, at, index: addOuter(f) });
+      if (!isHot(variant)) continue;
+      const add = (table: Uint16Array, form: AddressForm, isNear: boolean): void => {
+        table[at] = FIRST_CASE + cases.push({ emitter, variant, form, near: isNear }) - 1;
+        functions[table[at]!] = f;
+      };
+      if (isRelative(row)) {
+        add(near, 'none', true);
+        add(inline, 'none', false);
+      } else if (variant.isMemory) {
+        add(inline, 'base', false);
+        if (row.id[0] !== 'x') add(indexed, 'indexed', false);
+      } else add(inline, 'none', false);
+    }
+  }
+  const firstOuter = FIRST_CASE + cases.length;
+  for (const { table, at, index } of pendingOuter) table[at] = firstOuter + index;
+  const raise = firstOuter + addOuter(raiseFunction(m));
+  const rare = firstOuter + addOuter(rareFunction(m, helpers));
+  const checkedAddress = firstOuter + addOuter(addressFunction(m, helpers));
+  for (const [number, row] of rows.entries()) {
+    for (const table of [outer, inline, indexed, near]) spread(table, row, number);
+  }
+  for (const [number, row] of rows.entries()) {
+    const same = sameRecord(row.id);
+    if (same === row.id) continue;
+    const other = rows.findIndex((each) => each.id === same);
+    for (const table of [outer, inline, indexed, near])
+      table.copyWithin(number * 16, other * 16, other * 16 + 16);
+  }
+  const table: (Callable | undefined)[] = new Array<Callable | undefined>(firstOuter);
+  for (let i = 0; i < firstOuter; i++) table[i] = functions[i];
+  table.push(...rest);
+  invariant(table.length < 65536, 'more handlers than a record can name');
+  m.table(table);
+  writeLoop(run, handlerType, cases, helpers);
+  m.export('run', run);
+  return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
+}
+
+/** Raises what the record says. */
+function raiseFunction(m: ModuleBuilder): Callable {
+  const f = m.func([I32, I32, I32], [I32]);
+  f.const(0)
+    .get(0)
+    .mem(w.I32_LOAD, R_IMMEDIATE)
+    .const(255)
+    .op(w.I32_AND)
+    .mem(w.I32_STORE, addressOf('faultVector'));
+  f.const(0)
+    .get(0)
+    .mem(w.I32_LOAD, R_IMMEDIATE)
+    .const(RAISE_CODE_SHIFT)
+    .op(w.I32_SHR_U)
+    .const(1)
+    .op(w.I32_SUB);
+  f.mem(w.I32_STORE, addressOf('faultCode'));
+  return f.const(STATUS_FAULT);
+}
+
+function rareFunction(m: ModuleBuilder, helpers: Helpers): Callable {
+  return m.func([I32, I32, I32], [I32]).get(0).get(1).call(helpers.rare);
+}
+
+/** base + index << scale + displacement, of a record in `record`. */
+function pushFlatAddress(f: FunctionBuilder, record: number, withIndex: boolean): void {
+  f.get(record).mem(w.I32_LOAD8_U, R_BASE).mem(w.I32_LOAD, GPR);
+  f.get(record).mem(w.I32_LOAD, R_DISPLACEMENT).op(w.I32_ADD);
+  if (!withIndex) return;
+  f.get(record).mem(w.I32_LOAD8_U, R_INDEX).const(0xfc).op(w.I32_AND).mem(w.I32_LOAD, GPR);
+  f.get(record).mem(w.I32_LOAD8_U, R_INDEX).const(3).op(w.I32_AND, w.I32_SHL, w.I32_ADD);
+}
+
+/** An address with everything: 16-bit addressing, segment checks, BT's bit number. */
+function addressFunction(m: ModuleBuilder, helpers: Helpers): Callable {
+  const f = m.func([I32, I32, I32], [I32]);
+  const how = f.local(I32);
+  const offset = f.local(I32);
+  const size = f.local(I32);
+  const linear = f.local(I32);
+  const has = (bit: number): void => {
+    f.get(how).const(bit).op(w.I32_AND);
+    f.if();
+  };
+  f.get(0).mem(w.I32_LOAD, R_IMMEDIATE).set(how);
+  pushFlatAddress(f, 0, true);
+  f.set(offset);
+  const bitNumber = (): void => {
+    f.get(offset).get(0).mem(w.I32_LOAD8_U, 4);
+  };
+  has(EA_BIT32);
+  bitNumber();
+  f.mem(w.I32_LOAD, GPR).const(5).op(w.I32_SHR_S).const(2).op(w.I32_SHL, w.I32_ADD).set(offset).end();
+  has(EA_BIT16);
+  bitNumber();
+  f.mem(w.I32_LOAD16_S, GPR).const(4).op(w.I32_SHR_S).const(1).op(w.I32_SHL, w.I32_ADD).set(offset).end();
+  has(EA_XLAT);
+  f.get(offset).const(0).mem(w.I32_LOAD8_U, GPR).op(w.I32_ADD).set(offset).end();
+  has(EA_ADDRESS16);
+  f.get(offset).const(0xffff).op(w.I32_AND).set(offset).end();
+  f.const(0).get(offset).mem(w.I32_STORE, EA_OFFSET);
+  f.const(0).get(how).const(15).op(w.I32_AND).mem(w.I32_STORE, EA_SEGMENT);
+  f.get(offset).set(linear);
+  f.get(how).const(EA_SIZE_SHIFT).op(w.I32_SHR_U).const(0xfff).op(w.I32_AND).tee(size);
+  f.if();
+  f.get(how).const(15).op(w.I32_AND).get(offset).get(size).get(how).const(EA_WRITE).op(w.I32_AND);
+  f.call(helpers.segment).set(linear);
+  f.const(0).mem(w.I32_LOAD, addressOf('faultVector')).const(0).op(w.I32_GE_S);
+  f.if();
+  f.const(STATUS_FAULT).return();
+  f.end().end();
+  f.const(0).get(linear).mem(w.I32_STORE, EA_LINEAR);
+  return f.const(STATUS_ADDRESS);
+}
+
+function writeLoop(f: FunctionBuilder, handlerType: number, cases: readonly Case[], helpers: Helpers): void {
+  const [left, tlb, code, target, lin, status] = [0, 1, 2, 3, 4, 5].map(() => f.local(I32)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const frame: Frame = {
+    f,
+    record: f.local(I32),
+    pageEip: f.local(I32),
+    address: f.local(I32),
+    flagZero: f.local(I32),
+    flagSign: f.local(I32),
+    flagCarry: f.local(I32),
+    scratchLocals: new Map(),
+  };
+  const { record, pageEip, address } = frame;
+  const flagWords = [
+    [frame.flagZero, addressOf('flagZero')],
+    [frame.flagSign, addressOf('flagSign')],
+    [frame.flagCarry, addressOf('flagCarry')],
+    [left, STINT_LEFT],
+  ] as const;
+  const spill = (): void => {
+    for (const [local, at] of flagWords) f.const(0).get(local).mem(w.I32_STORE, at);
+  };
+  const reload = (): void => {
+    for (const [local, at] of flagWords) f.const(0).mem(w.I32_LOAD, at).set(local);
+  };
+  const loadTables = (): void => {
+    f.const(0).mem(w.I32_LOAD, TLB_BASE).set(tlb).const(0).mem(w.I32_LOAD, CODE_BASE).set(code);
+  };
+  const setEip = (push: () => void): void => {
+    f.const(0);
+    push();
+    f.mem(w.I32_STORE, addressOf('eip'));
+  };
+  const recordEip = (): void => {
+    f.get(record).mem(w.I32_LOAD16_U, R_POSITION).get(pageEip).op(w.I32_ADD);
+  };
+  const countOne = (): FunctionBuilder => f.get(left).const(1).op(w.I32_SUB).tee(left);
+
+  reload();
+  loadTables();
+  f.const(0).mem(w.I32_LOAD, addressOf('eip')).set(target);
+
+  // Ways out, from the outside in. `status` holds what to return.
+  const finish = f.block();
+  const stopAtTarget = f.block();
+  const stopAtRecord = f.block();
+  const resolve = f.loop();
+  // --- where is the record of `target`?
+  f.get(target).const(0).mem(w.I32_LOAD, addressOf('segBase', CS)).op(w.I32_ADD).tee(lin);
+  f.const(10)
+    .op(w.I32_SHR_U)
+    .const(0x3ffffc)
+    .op(w.I32_AND)
+    .get(code)
+    .op(w.I32_ADD)
+    .mem(w.I32_LOAD)
+    .tee(record);
+  f.if();
+  f.get(record)
+    .get(lin)
+    .const(4095)
+    .op(w.I32_AND)
+    .const(2)
+    .op(w.I32_SHL, w.I32_ADD)
+    .mem(w.I32_LOAD)
+    .set(record);
+  f.end();
+  f.get(record).op(w.I32_EQZ);
+  f.if();
+  setEip(() => f.get(target));
+  f.get(target).call(helpers.fetch).tee(record).op(w.I32_EQZ);
+  f.if();
+  f.const(EXIT_FAULT).const(EXIT_LEAVE);
+  f.const(0)
+    .mem(w.I32_LOAD, addressOf('faultVector'))
+    .const(0)
+    .op(w.I32_GE_S, w.SELECT)
+    .set(status)
+    .br(finish);
+  f.end();
+  f.end();
+  f.get(target).get(lin).const(4095).op(w.I32_AND, w.I32_SUB).set(pageEip);
+
+  const next = f.loop();
+  const linkBlock = f.block();
+  const slow = f.block();
+  // --- one block for each case, the first innermost
+  const labels: number[] = [];
+  const total = FIRST_CASE + cases.length;
+  for (let i = total - 1; i >= 0; i--) labels[i] = f.block();
+  f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).brTable(labels, slow);
+  const exits: Exits = {
+    next,
+    resolve,
+    slow,
+    link: linkBlock,
+    stopAtRecord,
+    stopAtTarget,
+    target,
+    left,
+    tlb,
+  };
+
+  f.end().op(w.UNREACHABLE); // HANDLER_NONE
+  for (const _ of [HANDLER_GOTO, HANDLER_STALE]) {
+    f.end();
+    recordEip();
+    f.set(target).br(resolve);
+  }
+  f.end().get(record).mem(w.I32_LOAD, R_IMMEDIATE).set(record).br(next); // HANDLER_CHAIN
+  f.end(); // HANDLER_STRADDLE
+  recordEip();
+  f.tee(target).set(lin);
+  setEip(() => f.get(target));
+  f.get(target).call(helpers.straddle).tee(record).brIf(next);
+  f.const(EXIT_FAULT).const(EXIT_LEAVE);
+  f.const(0)
+    .mem(w.I32_LOAD, addressOf('faultVector'))
+    .const(0)
+    .op(w.I32_GE_S, w.SELECT)
+    .set(status)
+    .br(finish);
+  f.end(); // HANDLER_ADDRESS
+  pushFlatAddress(f, record, true);
+  f.set(address).get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record).br(next);
+
+  for (const { emitter, variant, form, near } of cases) {
+    f.end();
+    const site = new InlineSite(frame, variant, exits, near);
+    if (form !== 'none') {
+      pushFlatAddress(f, record, form === 'indexed');
+      f.set(address);
+    }
+    emitter(site);
+    site.finishCase();
+  }
+
+  // --- out of line
+  f.end();
+  spill();
+  f.get(record)
+    .get(pageEip)
+    .get(address)
+    .get(record)
+    .mem(w.I32_LOAD16_U, R_HANDLER)
+    .callIndirect(handlerType)
+    .set(status);
+  reload();
+  const isAddress = f.block();
+  const isLeave = f.block();
+  const isRepeat = f.block();
+  const isFault = f.block();
+  const isJump = f.block();
+  const isNext = f.block();
+  f.get(status).brTable([isNext, isJump, isFault, isRepeat, isLeave], isAddress);
+  f.end();
+  f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record);
+  countOne().brIf(next).br(stopAtRecord);
+  f.end(); // a jump
+  loadTables();
+  f.const(0).mem(w.I32_LOAD, addressOf('eip')).set(target);
+  countOne().brIf(resolve).br(stopAtTarget);
+  f.end(); // a fault
+  setEip(recordEip);
+  f.const(EXIT_FAULT).set(status).br(finish);
+  f.end(); // a REP instruction goes on later
+  f.br(stopAtRecord);
+  f.end(); // the run loop is wanted
+  f.const(EXIT_LEAVE).set(status).br(finish);
+  f.end(); // an address
+  f.const(0).mem(w.I32_LOAD, EA_LINEAR).set(address);
+  f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record).br(next);
+
+  // --- a jump inside the page that is taken for the first time
+  f.end();
+  f.get(record).mem(w.I32_LOAD, R_DISPLACEMENT).get(pageEip).op(w.I32_ADD).set(target);
+  setEip(() => f.get(target));
+  countOne().op(w.DROP);
+  f.get(target).call(helpers.fetch).tee(lin).op(w.I32_EQZ);
+  f.if();
+  f.const(EXIT_FAULT).const(EXIT_LEAVE);
+  f.const(0)
+    .mem(w.I32_LOAD, addressOf('faultVector'))
+    .const(0)
+    .op(w.I32_GE_S, w.SELECT)
+    .set(status)
+    .br(finish);
+  f.end();
+  f.get(record).get(lin).mem(w.I32_STORE, R_IMMEDIATE).get(lin).set(record);
+  f.get(left).brIf(next).br(stopAtRecord);
+
+  f.end(); // next
+  f.op(w.UNREACHABLE);
+  f.end(); // resolve
+  f.op(w.UNREACHABLE);
+  f.end(); // stopAtRecord
+  setEip(recordEip);
+  f.const(EXIT_BUDGET).set(status).br(finish);
+  f.end(); // stopAtTarget
+  setEip(() => f.get(target));
+  f.const(EXIT_BUDGET).set(status);
+  f.end(); // finish
+  spill();
+  f.get(status);
+}

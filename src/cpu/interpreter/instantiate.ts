@@ -1,0 +1,71 @@
+/**
+ * From opcode rows, emitters and rare functions to a running loop. The module is generated once for each size of
+ * memory; each processor has its own instance. A row that neither an emitter nor a rare function carries out stops
+ * the start-up.
+ */
+import { invariant } from '../../base/assert.ts';
+import { alu } from '../meaning/alu.ts';
+import { bits } from '../meaning/bits.ts';
+import { control } from '../meaning/control.ts';
+import { move } from '../meaning/move.ts';
+import { multiplication } from '../meaning/multiply.ts';
+import { shift } from '../meaning/shift.ts';
+import { stack } from '../meaning/stack.ts';
+import { string } from '../meaning/string.ts';
+import { ROWS } from '../opcodes/table.ts';
+import type { PhysicalMemory } from '../physical-memory.ts';
+import { decimalInstructions } from '../rare/decimal.ts';
+import type { RareFunction } from '../rare/rare.ts';
+import { rareInstructions } from '../rare/table.ts';
+import { buildInterpreter, type Interpreter } from './dispatch.ts';
+
+export interface Imports {
+  slowRead(linear: number, size: number): number;
+  slowWrite(linear: number, size: number, value: number): void;
+  slowCheck(linear: number, size: number, write: number): void;
+  slowSegment(segment: number, offset: number, size: number, write: number): number;
+  fetch(eip: number): number;
+  straddle(eip: number): number;
+  rare(record: number, pageEip: number): number;
+}
+
+export interface InterpreterFor {
+  readonly interpreter: Interpreter;
+  /** By row number. */
+  readonly isRare: Uint8Array;
+  readonly rareOf: readonly (RareFunction | undefined)[];
+  start(imports: Imports): () => number;
+}
+
+const MEANINGS = [alu, move, shift, multiplication, bits, stack, control, string];
+const noX87: RareFunction = (m) => m.raise(7, -1);
+const built = new Map<number, { interpreter: Interpreter; module: WebAssembly.Module }>();
+
+export function interpreterFor(memory: PhysicalMemory): InterpreterFor {
+  let known = built.get(memory.frames);
+  if (known === undefined) {
+    const interpreter = buildInterpreter(ROWS, MEANINGS, memory.frames);
+    known = { interpreter, module: new WebAssembly.Module(interpreter.bytes as BufferSource) };
+    built.set(memory.frames, known);
+  }
+  const { interpreter, module } = known;
+  const isRare = new Uint8Array(ROWS.length);
+  const rareOf = ROWS.map((row, number) => {
+    let done = false;
+    for (let variant = 0; variant < 16; variant++) done ||= interpreter.outer[number * 16 + variant] !== 0;
+    if (done) return undefined;
+    isRare[number] = 1;
+    const f = rareInstructions[row.id] ?? decimalInstructions[row.id] ?? (row.opcode >= 0xd8 || /^f/.test(row.id) ? noX87 : undefined);
+    invariant(f !== undefined, `opcode row ${row.id} has no meaning`);
+    return f;
+  });
+  return {
+    interpreter,
+    isRare,
+    rareOf,
+    start: (imports) => {
+      const env = { ...imports, memory: memory.memory };
+      return new WebAssembly.Instance(module, { env }).exports['run'] as () => number;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * The page walk: 2-level, and PAE with NX. Intel SDM vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights",
+ * "Page-Fault Exceptions". Page size extensions are not offered: the PS bit is ignored. PDPTEs are read at each walk
+ * instead of on CR3 loads, so that nothing derived from memory is ever stale.
+ *
+ *   entry   63 NX  ...  12 frame ... 6 D  5 A  4 PCD  3 PWT  2 U/S  1 R/W  0 P
+ */
+import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from './cpu.ts';
+import { FRAME_HAS_CODE, FRAME_IS_TABLE, type PhysicalMemory } from './physical-memory.ts';
+import type { TlbLog } from './tlb.ts';
+
+const P = 1,
+  RW = 2,
+  US = 4,
+  A = 0x20,
+  D = 0x40;
+const CODE_PRESENT = 1,
+  CODE_RESERVED = 8,
+  CODE_FETCH = 16;
+/** Physical addresses have 36 bits; frames above 4 GiB do not exist and read as all ones. */
+const RESERVED_HIGH = 0x7ffffff0;
+const NX_HIGH = 0x80000000;
+export const CR0_WP = 0x10000;
+export const CR4_PAE = 0x20;
+export const EFER_NXE = 0x800;
+
+/** Machine address of what does not exist: beyond every RAM. */
+export const NOWHERE = 0xfffff000;
+
+export class PageWalker {
+  private readonly memory: PhysicalMemory;
+  private readonly log: TlbLog;
+  cr3 = 0;
+  pae = false;
+  nx = false;
+  wp = true;
+  /** Of the last successful walk: entry's machine address; may this privilege write, is D set. */
+  pte = 0;
+  writable = false;
+  dirty = false;
+  /** Of the last failed one. */
+  code = 0;
+
+  constructor(memory: PhysicalMemory, log: TlbLog) {
+    this.memory = memory;
+    this.log = log;
+  }
+
+  private entry(maddr: number): number {
+    return maddr >>> 12 < this.memory.frames ? this.memory.read32(maddr) : 0;
+  }
+  private touch(maddr: number, value: number): void {
+    // The processor's own update: nothing derived depends on A; a D that was clear gave no write entry.
+    this.memory.u32[(this.memory.ramBase + maddr) >>> 2] = value;
+  }
+
+  private fail(access: number, code: number): number {
+    this.code = code | (access & (ACCESS_WRITE | ACCESS_USER));
+    if (access & ACCESS_FETCH && this.pae && this.nx) this.code |= CODE_FETCH;
+    return -1;
+  }
+
+  /** @param mark set A and D, and watch the tables that were read. @returns machine address of the byte, or -1. */
+  walk(linear: number, access: number, mark: boolean): number {
+    let rights = RW | US;
+    let noExecute = false;
+    let table = this.cr3;
+    let pdeAddress: number;
+    if (this.pae) {
+      const pdpteAddress = ((table & ~31) >>> 0) + (linear >>> 30) * 8;
+      const pdpte = this.entry(pdpteAddress);
+      if (mark && pdpteAddress >>> 12 < this.memory.frames) this.log.noteTable(pdpteAddress >>> 12, true);
+      if (!(pdpte & P)) return this.fail(access, 0);
+      if (this.entry(pdpteAddress + 4) !== 0) return this.fail(access, CODE_PRESENT | CODE_RESERVED);
+      table = (pdpte & ~0xfff) >>> 0;
+      pdeAddress = table + ((linear >>> 21) & 511) * 8;
+    } else pdeAddress = ((table & ~0xfff) >>> 0) + (linear >>> 22) * 4;
+
+    const pde = this.entry(pdeAddress);
+    if (mark && pdeAddress >>> 12 < this.memory.frames) this.log.noteTable(pdeAddress >>> 12, true);
+    if (!(pde & P)) return this.fail(access, 0);
+    if (this.pae) {
+      const high = this.entry(pdeAddress + 4);
+      if (high & RESERVED_HIGH || (high & NX_HIGH && !this.nx))
+        return this.fail(access, CODE_PRESENT | CODE_RESERVED);
+      if (high & NX_HIGH) noExecute = true;
+      if (high & 15) return this.fail(access, 0);
+    }
+    rights &= pde;
+    const base = (pde & ~0xfff) >>> 0;
+    const pteAddress = this.pae ? base + ((linear >>> 12) & 511) * 8 : base + ((linear >>> 12) & 1023) * 4;
+    const pte = this.entry(pteAddress);
+    if (mark && pteAddress >>> 12 < this.memory.frames) this.log.noteTable(pteAddress >>> 12, false);
+    if (!(pte & P)) return this.fail(access, 0);
+    let beyond = false;
+    if (this.pae) {
+      const high = this.entry(pteAddress + 4);
+      if (high & RESERVED_HIGH || (high & NX_HIGH && !this.nx))
+        return this.fail(access, CODE_PRESENT | CODE_RESERVED);
+      if (high & NX_HIGH) noExecute = true;
+      beyond = (high & 15) !== 0;
+    }
+    rights &= pte;
+
+    const user = (access & ACCESS_USER) !== 0;
+    const mayWrite = (rights & RW) !== 0 || (!user && !this.wp);
+    if (user && !(rights & US)) return this.fail(access, CODE_PRESENT);
+    if (access & ACCESS_WRITE && !mayWrite) return this.fail(access, CODE_PRESENT);
+    if (access & ACCESS_FETCH && noExecute) return this.fail(access, CODE_PRESENT);
+
+    this.pte = pteAddress;
+    this.writable = mayWrite;
+    this.dirty = (pte & D) !== 0;
+    if (mark) {
+      if (!(pde & A)) this.touch(pdeAddress, pde | A);
+      const want = access & ACCESS_WRITE ? pte | A | D : pte | A;
+      if (want !== pte) {
+        this.touch(pteAddress, want);
+        this.dirty = (want & D) !== 0;
+      }
+    }
+    return (beyond ? NOWHERE : (pte & ~0xfff) >>> 0) + (linear & 0xfff);
+  }
+}
+
+/** May stores into the frame go by unseen? */
+export function isPlainFrame(memory: PhysicalMemory, mfn: number): boolean {
+  return (memory.frameFlags[mfn]! & (FRAME_HAS_CODE | FRAME_IS_TABLE)) === 0;
+}
