@@ -12,6 +12,7 @@ import { condition } from '../arithmetic-flags.ts';
 import type { Emitter, EmitterTable, Meaning, Site } from '../site.ts';
 import { CONSTANTS, type Constant } from './constants.ts';
 import type { Callee } from './expression.ts';
+import { defineFastPaths } from './fast.ts';
 import {
   ABSOLUTE,
   CHANGE_SIGN,
@@ -325,7 +326,7 @@ function control(lib: Library): EmitterTable {
 }
 
 export const x87Meaning: Meaning = (module) => {
-  const lib = defineLibrary(module);
+  const lib = defineFastPaths(module, defineLibrary(module));
   return {
     ...arithmetic(lib),
     ...loads(lib),

@@ -1,5 +1,5 @@
 /** Every case that the hardware vectors hold: result, status word and tags, bit for bit. */
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { addressOf } from '../../layout.ts';
 import { X87Bench } from '../../testing/x87/bench-module.ts';
 import { type Case, loadCases } from '../../testing/x87/cases.ts';
@@ -7,8 +7,11 @@ import { CONSTANTS } from './constants.ts';
 import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './instructions.ts';
 import { tagWordOf } from './tags.ts';
 
-const bench = new X87Bench();
-const lib = bench.library;
+/** With the fast paths in front, and the full functions alone. */
+const FAST = new X87Bench(true),
+  FULL = new X87Bench(false);
+let bench = FAST,
+  lib = FAST.library;
 const all = loadCases();
 
 const f32 = (c: Case): number => new DataView(c.memory.buffer).getInt32(0, true);
@@ -146,7 +149,14 @@ const h4 = (n: number): string => n.toString(16).padStart(4, '0');
 const show = (v: { hi: number; lo: number; se: number }): string =>
   `${h4(v.se)}:${v.hi.toString(16).padStart(8, '0')}${v.lo.toString(16).padStart(8, '0')}`;
 
-describe('x87 results, status words and tags are the processor’s', () => {
+describe.each([
+  ['fast paths', FAST],
+  ['full functions', FULL],
+])('x87 results, status words and tags are the processor’s: %s', (_, tier) => {
+  beforeAll(() => {
+    bench = tier;
+    lib = tier.library;
+  });
   for (const [name, run] of Object.entries(RUN)) {
     it(name, () => {
       const wrong: string[] = [];

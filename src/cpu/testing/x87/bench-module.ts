@@ -2,6 +2,7 @@
 import { ModuleBuilder } from '../../../wasm/encoder.ts';
 import { addressOf } from '../../layout.ts';
 import type { Callee } from '../../meaning/x87/expression.ts';
+import { defineFastPaths } from '../../meaning/x87/fast.ts';
 import { defineLibrary, type Library } from '../../meaning/x87/instructions.ts';
 import type { Case, F80 } from './cases.ts';
 
@@ -14,10 +15,12 @@ export class X87Bench {
 
   readonly library: Library;
 
-  constructor() {
+  /** @param fast with the fast paths in front, as the interpreter has them */
+  constructor(fast = true) {
     const module = new ModuleBuilder();
     module.importMemory('env', 'memory', 1, 1);
-    this.library = defineLibrary(module);
+    const full = defineLibrary(module);
+    this.library = fast ? defineFastPaths(module, full) : full;
     const add = (callee: Callee): void => {
       const name = `f${callee.index}`;
       if (!this.names.has(callee.index)) module.export(name, callee);
