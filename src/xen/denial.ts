@@ -46,6 +46,18 @@ export function errnoFor(domain: Domain, errno: number): number {
   return errno === ESRCH || errno === EFAULT ? errno : EINVAL;
 }
 
+/** The last denial's facts, as a refusal wants them. */
+function facts() {
+  return {
+    rule: denial.rule,
+    because: denial.because,
+    legal: `legal would have been ${denial.legal}`,
+    ...(denial.mfn >= 0 ? { mfn: denial.mfn } : {}),
+    ...(denial.type >= 0 ? { frameType: typeName(denial.type) } : {}),
+    ...(denial.entry >= 0 ? { entry: denial.entry } : {}),
+  };
+}
+
 /** Records the last denial as a refusal of `vcpu`. @returns the errno in the caller's generation. */
 export function refuseDenied(
   hv: Hypervisor,
@@ -58,19 +70,33 @@ export function refuseDenied(
 ): number {
   const answer = errnoFor(vcpu.domain, errno);
   refuse(hv, vcpu, {
+    ...facts(),
     operation,
-    rule: denial.rule,
     outcome: { errno: answer },
-    because: denial.because,
-    legal: `legal would have been ${denial.legal}`,
     valueLow,
     valueHigh,
-    ...(denial.mfn >= 0 ? { mfn: denial.mfn } : {}),
-    ...(denial.type >= 0 ? { frameType: typeName(denial.type) } : {}),
-    ...(denial.entry >= 0 ? { entry: denial.entry } : {}),
     ...(va >= 0 ? { va } : {}),
   });
   return answer;
+}
+
+/** Records the last denial as the reason for a #PF on a store to a page table. */
+export function refuseStore(
+  hv: Hypervisor,
+  vcpu: Vcpu,
+  va: number,
+  code: number,
+  valueLow: number,
+  valueHigh: number,
+): void {
+  refuse(hv, vcpu, {
+    ...facts(),
+    operation: 'store',
+    outcome: { vector: 14, code },
+    va,
+    valueLow,
+    valueHigh,
+  });
 }
 
 /** The last denial's reason, for a sentence about a domain that dies of it. */
