@@ -16,17 +16,45 @@ const KERNELS = new URL('./kernels/', import.meta.url).pathname;
 const BASE = 0x100000;
 /** n of each kernel: some million instructions. */
 const SIZE: Record<string, number> = {
-  intmix: 300, sieve: 5, matmul: 4, string: 300, qsort: 4, bytecode: 40, sha256: 12, crc32: 100, chase: 200,
-  arith64: 100, mandel: 4, fib: 60,
+  intmix: 300,
+  sieve: 5,
+  matmul: 4,
+  string: 300,
+  qsort: 4,
+  bytecode: 40,
+  sha256: 12,
+  crc32: 100,
+  chase: 200,
+  arith64: 100,
+  mandel: 4,
+  fib: 60,
 };
 
 function link(): { image: Buffer; symbols: Map<string, number> } {
   const dir = mkdtempSync(join(tmpdir(), 'kernels-'));
   try {
     const at = (name: string): string => join(dir, name);
-    const flags = ['-m32', '-O2', '-march=i686', '-ffreestanding', '-fno-pic', '-fno-stack-protector', '-I', KERNELS];
+    const flags = [
+      '-m32',
+      '-O2',
+      '-march=i686',
+      '-ffreestanding',
+      '-fno-pic',
+      '-fno-stack-protector',
+      '-I',
+      KERNELS,
+    ];
     execFileSync('gcc', [...flags, '-c', '-o', at('bench.o'), join(KERNELS, 'bench.c')]);
-    execFileSync('ld', ['-m', 'elf_i386', '-e', '0', `-Ttext=0x${BASE.toString(16)}`, '-o', at('bench'), at('bench.o')]);
+    execFileSync('ld', [
+      '-m',
+      'elf_i386',
+      '-e',
+      '0',
+      `-Ttext=0x${BASE.toString(16)}`,
+      '-o',
+      at('bench'),
+      at('bench.o'),
+    ]);
     execFileSync('objcopy', ['-O', 'binary', at('bench'), at('bench.bin')]);
     const symbols = new Map<string, number>();
     for (const line of execFileSync('nm', [at('bench')], { encoding: 'utf8' }).split('\n')) {
@@ -62,10 +90,12 @@ const sink: TrapSink = {
 const begin = performance.now();
 const cpu = createCpu(memory, sink);
 process.stdout.write(`ready in ${(performance.now() - begin).toFixed(1)} ms\n`);
-for (let segment = 0; segment < 6; segment++) cpu.setSegmentHidden(segment, 8, 0xffff, segment === 1 ? 0x00cf9b00 : FLAT_HIGH);
+for (let segment = 0; segment < 6; segment++)
+  cpu.setSegmentHidden(segment, 8, 0xffff, segment === 1 ? 0x00cf9b00 : FLAT_HIGH);
 cpu.cr0 = 1;
 
-const STACK = 0x80000, RETURN = 0x90000;
+const STACK = 0x80000,
+  RETURN = 0x90000;
 memory.write8(RETURN, 0xf4);
 
 function call(name: string, n: number): { checksum: number; instructions: number; seconds: number } {
@@ -79,7 +109,11 @@ function call(name: string, n: number): { checksum: number; instructions: number
   cpu.run(2_000_000_000);
   const used = process.cpuUsage(time);
   if (fault !== '') throw new Error(fault);
-  return { checksum: cpu.getReg(0), instructions: cpu.instructions - before, seconds: (used.user + used.system) / 1e6 };
+  return {
+    checksum: cpu.getReg(0),
+    instructions: cpu.instructions - before,
+    seconds: (used.user + used.system) / 1e6,
+  };
 }
 
 memory.writeBytes(BASE, image);
@@ -98,6 +132,10 @@ for (const name of names) {
   rates.sort((a, b) => a - b);
   const median = rates[3]!;
   logs.push(Math.log(median));
-  process.stdout.write(`${name.padEnd(9)} n=${n} ${(checksum >>> 0).toString(16).padStart(8, '0')} ${instructions} instructions, ${median.toFixed(0)} MIPS\n`);
+  process.stdout.write(
+    `${name.padEnd(9)} n=${n} ${(checksum >>> 0).toString(16).padStart(8, '0')} ${instructions} instructions, ${median.toFixed(0)} MIPS\n`,
+  );
 }
-process.stdout.write(`geometric mean ${Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length).toFixed(0)} MIPS\n`);
+process.stdout.write(
+  `geometric mean ${Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length).toFixed(0)} MIPS\n`,
+);

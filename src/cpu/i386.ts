@@ -130,6 +130,10 @@ export class I386 implements Processor {
       tableChanged: (maddr, length) => this.log.tableChanged(maddr, length),
     };
     this.u32[FAULT_VECTOR] = NO_FAULT;
+    // The x87 and SSE as FNINIT and a reset leave them.
+    memory.view.setUint16(addressOf('fcw'), 0x37f, true);
+    memory.view.setUint16(addressOf('ftw'), 0xffff, true);
+    this.u32[word(addressOf('mxcsr'))] = 0x1f80;
     this.eflags = 2;
     this.refresh();
   }

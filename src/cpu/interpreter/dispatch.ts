@@ -143,7 +143,7 @@ export function buildInterpreter(
   frames: number,
 ): Interpreter {
   const m = new ModuleBuilder();
-  const helpers = defineHelpers(m, frames);
+  const helpers = defineHelpers(m);
   const emitters = new Map<string, Emitter>();
   for (const meaning of meanings) {
     for (const [id, emitter] of Object.entries(typeof meaning === 'function' ? meaning(m) : meaning))
@@ -194,10 +194,12 @@ export function buildInterpreter(
   for (const [number, row] of rows.entries()) {
     for (const table of [outer, inline, indexed, near]) spread(table, row, number);
   }
+  const numberOf = new Map(rows.map((row, number) => [row.id, number]));
   for (const [number, row] of rows.entries()) {
     const same = sameRecord(row.id);
     if (same === row.id) continue;
-    const other = rows.findIndex((each) => each.id === same);
+    const other = numberOf.get(same);
+    if (other === undefined) continue;
     for (const table of [outer, inline, indexed, near])
       table.copyWithin(number * 16, other * 16, other * 16 + 16);
   }

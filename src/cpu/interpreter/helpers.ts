@@ -37,10 +37,9 @@ export const STORE = { 8: w.I32_STORE8, 16: w.I32_STORE16, 32: w.I32_STORE, 64: 
 const TYPE_BITS = 0x1e00;
 const PLAIN_DATA = 0x1200;
 
-/** @param ramMiB must be the memory's own size: WebAssembly compares the limits. */
-export function defineHelpers(m: ModuleBuilder, frames: number): Helpers {
-  const pages = MEMORY_PAGES_BELOW_RAM + frames / 16;
-  m.importMemory('env', 'memory', pages, pages);
+/** The module takes a memory of any size. */
+export function defineHelpers(m: ModuleBuilder): Helpers {
+  m.importMemory('env', 'memory', MEMORY_PAGES_BELOW_RAM, 65536);
   const imported = (name: string, params: number, result: boolean): Callable =>
     m.importFunction('env', name, new Array<typeof I32>(params).fill(I32), result ? [I32] : []);
   const slowRead = imported('slowRead', 2, true);

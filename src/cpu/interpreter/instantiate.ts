@@ -1,6 +1,5 @@
 /**
- * From opcode rows, emitters and rare functions to a running loop. The module is generated once for each size of
- * memory; each processor has its own instance. A row that neither an emitter nor a rare function carries out stops
+ * From opcode rows, emitters and rare functions to a running loop. The module is generated once; each processor has its own instance. A row that neither an emitter nor a rare function carries out stops
  * the start-up.
  */
 import { invariant } from '../../base/assert.ts';
@@ -12,11 +11,13 @@ import { multiplication } from '../meaning/multiply.ts';
 import { shift } from '../meaning/shift.ts';
 import { stack } from '../meaning/stack.ts';
 import { string } from '../meaning/string.ts';
+import { x87Meaning } from '../meaning/x87/index.ts';
 import { ROWS } from '../opcodes/table.ts';
 import type { PhysicalMemory } from '../physical-memory.ts';
 import { decimalInstructions } from '../rare/decimal.ts';
 import type { RareFunction } from '../rare/rare.ts';
 import { rareInstructions } from '../rare/table.ts';
+import { x87Rare } from '../rare/x87-table.ts';
 import { buildInterpreter, type Interpreter } from './dispatch.ts';
 
 export interface Imports {
@@ -37,25 +38,22 @@ export interface InterpreterFor {
   start(imports: Imports): () => number;
 }
 
-const MEANINGS = [alu, move, shift, multiplication, bits, stack, control, string];
-const noX87: RareFunction = (m) => m.raise(7, -1);
-const built = new Map<number, { interpreter: Interpreter; module: WebAssembly.Module }>();
+const MEANINGS = [alu, move, shift, multiplication, bits, stack, control, string, x87Meaning];
+let built: { interpreter: Interpreter; module: WebAssembly.Module } | null = null;
 
 export function interpreterFor(memory: PhysicalMemory): InterpreterFor {
-  let known = built.get(memory.frames);
-  if (known === undefined) {
-    const interpreter = buildInterpreter(ROWS, MEANINGS, memory.frames);
-    known = { interpreter, module: new WebAssembly.Module(interpreter.bytes as BufferSource) };
-    built.set(memory.frames, known);
+  if (built === null) {
+    const interpreter = buildInterpreter(ROWS, MEANINGS);
+    built = { interpreter, module: new WebAssembly.Module(interpreter.bytes as BufferSource) };
   }
-  const { interpreter, module } = known;
+  const { interpreter, module } = built;
   const isRare = new Uint8Array(ROWS.length);
   const rareOf = ROWS.map((row, number) => {
     let done = false;
     for (let variant = 0; variant < 16; variant++) done ||= interpreter.outer[number * 16 + variant] !== 0;
     if (done) return undefined;
     isRare[number] = 1;
-    const f = rareInstructions[row.id] ?? decimalInstructions[row.id] ?? (row.opcode >= 0xd8 || /^f/.test(row.id) ? noX87 : undefined);
+    const f = rareInstructions[row.id] ?? decimalInstructions[row.id] ?? x87Rare[row.id];
     invariant(f !== undefined, `opcode row ${row.id} has no meaning`);
     return f;
   });
