@@ -196,8 +196,10 @@ function pageFault(hv: Hypervisor, vcpu: Vcpu, rawCode: number, cr2: number): vo
   const kernel = hv.cpu.cpl === 1;
   const code = kernel ? rawCode & ~PF_USER : rawCode | PF_USER;
   const protection = (code & (PF_PRESENT | PF_WRITE | PF_RESERVED)) === (PF_PRESENT | PF_WRITE);
+  const noted = vcpu.refusals.at(-1);
   if (kernel && protection && cr2 < vcpu.domain.holeStart && tryWritablePageTable(hv, cr2)) return;
-  noteFault(hv, vcpu, VECTOR_PF, code, cr2);
+  // A store that the assist refused has its reason already.
+  if (vcpu.refusals.at(-1) === noted) noteFault(hv, vcpu, VECTOR_PF, code, cr2);
   vcpu.virtualCr2 = cr2;
   setInfoCr2(hv, vcpu, cr2);
   deliverTrap(hv, vcpu, VECTOR_PF, code, currentContext(hv));

@@ -17,6 +17,8 @@ import {
 } from './cpu-state.ts';
 import { setGdtRow, updateDescriptorRow } from './descriptors.ts';
 import { eventChannelOp, eventChannelOpCompat } from './event-channel-op.ts';
+import { grantTableOpRow } from './grant-table-op.ts';
+import { memoryOpRow } from './memory-op.ts';
 import { mmuUpdateRow } from './mmu-update.ts';
 import { mmuextOpRow } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
@@ -40,6 +42,7 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   setDebugreg,
   getDebugreg,
   updateDescriptorRow,
+  memoryOpRow,
   multicall,
   updateVaMappingRow,
   setTimerOpRow,
@@ -47,6 +50,7 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   xenVersion,
   consoleIo,
   physdevOpCompat,
+  grantTableOpRow,
   vmAssistRow,
   updateVaMappingOtherdomainRow,
   iretRow,
