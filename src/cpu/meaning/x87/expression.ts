@@ -274,6 +274,14 @@ export const when = (condition: Int32, then: Bytes[], otherwise?: Bytes[]): Byte
   ...(otherwise ? [0x05, ...flat(otherwise)] : []),
   0x0b,
 ];
+/** The body if all conditions hold; each is looked at only if those before it hold. */
+export const guarded = (conditions: Int32[], body: Bytes[]): Bytes => [
+  0x02,
+  0x40,
+  ...flat(conditions.map((condition) => [...condition.eqz().bytes, 0x0d, 0])),
+  ...flat(body),
+  0x0b,
+];
 /** Repeats the body while the condition at its end holds. */
 export const repeatWhile = (body: Bytes[], condition: Int32): Bytes => [
   0x03,

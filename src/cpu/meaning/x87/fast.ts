@@ -13,6 +13,7 @@ import {
   define,
   GIVES_32,
   give,
+  guarded,
   type Int32,
   type Int64,
   i32,
@@ -60,11 +61,11 @@ const usualControl = (): Int32 =>
     .and(RC_MASK | PC_MASK | PE)
     .eq(PC_64 | PE);
 
-/** A number being worked on: significand with its top bit set, biased exponent, sign as SIGN or 0. */
+/** A number being worked on: significand with its top bit set; sign and exponent, and the exponent alone. */
 interface Number80 {
   readonly sig: Local64;
+  readonly se: Local32;
   readonly e: Local32;
-  readonly sign: Local32;
 }
 /** The result before rounding: hi | lo, exponent, sign. */
 interface Wide {
@@ -73,50 +74,56 @@ interface Wide {
   readonly e: Local32;
   readonly sign: Local32;
 }
-const number80 = (s: Scope): Number80 => ({ sig: s.local64(), e: s.local32(), sign: s.local32() });
+const number80 = (s: Scope): Number80 => ({ sig: s.local64(), se: s.local32(), e: s.local32() });
 const unpack = (n: Number80, at: Int32): Bytes[] => [
   n.sig.set(loadSig(at)),
-  n.sign.set(loadSe(at)),
-  n.e.set(n.sign.and(EXP_MAX)),
-  n.sign.set(n.sign.and(SIGN)),
+  n.se.set(loadSe(at)),
+  n.e.set(n.se.and(EXP_MAX)),
 ];
 
-function addition(s: Scope, a: Number80, b: Number80, out: Wide): Bytes[] {
-  const swap = s.local32(),
-    d = s.local32(),
+function addition(s: Scope, a: Number80, b: Number80, negate: number, out: Wide): Bytes[] {
+  const d = s.local32(),
     n = s.local64(),
     big = s.local64(),
     small = s.local64();
   return [
-    swap.set(a.e.ltU(b.e).or(a.e.eq(b.e).and(a.sig.ltU(b.sig)))),
-    big.set(swap.pick64(b.sig, a.sig)),
-    small.set(swap.pick64(a.sig, b.sig)),
-    out.e.set(swap.pick(b.e, a.e)),
-    out.sign.set(swap.pick(b.sign, a.sign)),
-    d.set(swap.pick(b.e.sub(a.e), a.e.sub(b.e))),
+    // The operand with the larger exponent first.
+    d.set(a.e.sub(b.e)),
+    big.set(d.ltS(0).pick64(b.sig, a.sig)),
+    small.set(d.ltS(0).pick64(a.sig, b.sig)),
+    out.e.set(d.ltS(0).pick(b.e, a.e)),
+    ...(negate === 0 ? [] : [b.se.set(b.se.xor(negate))]),
+    out.sign.set(d.ltS(0).pick(b.se, a.se).and(SIGN)),
+    d.set(d.xor(d.shrS(31)).sub(d.shrS(31))),
     when(
       d.ltU(64),
       [
         out.hi.set(small.shrU(d.wide())),
         out.lo.set(small.shl(1n).shl(i32(63).sub(d).wide())),
         when(
-          a.sign.eq(b.sign),
+          a.se.xor(b.se).and(SIGN),
           [
-            out.hi.set(out.hi.add(big)),
-            n.set(out.hi.ltU(big).wide()), // the carry
-            out.lo.set(out.lo.shrU(n).or(out.lo.and(n)).or(out.hi.and(n).shl(63n))),
-            out.hi.set(out.hi.shrU(n).or(n.shl(63n))),
-            out.e.set(out.e.add(n.low())),
-          ],
-          [
-            out.hi.set(big.sub(out.hi).sub(out.lo.ne(0n).wide())),
+            n.set(i64(0n).sub(out.lo.ne(0n).wide())),
+            out.hi.set(big.sub(out.hi).add(n)),
             out.lo.set(i64(0n).sub(out.lo)),
+            // Of equal exponents the second significand may be the larger one; then lo is 0.
+            when(big.ltU(small).and(d.eqz()), [
+              out.hi.set(i64(0n).sub(out.hi)),
+              out.sign.set(out.sign.xor(SIGN)),
+            ]),
             // Cancelled to nothing or nearly: not for here.
             when(out.hi.eqz(), [out.e.set(0)]),
             n.set(out.hi.clz()),
             out.hi.set(out.hi.shl(n).or(out.lo.shrU(1n).shrU(i64(63n).sub(n)))),
             out.lo.set(out.lo.shl(n)),
             out.e.set(out.e.sub(n.low())),
+          ],
+          [
+            out.hi.set(out.hi.add(big)),
+            n.set(out.hi.ltU(big).wide()), // the carry
+            out.lo.set(out.lo.shrU(n).or(out.lo.and(n)).or(out.hi.and(n).shl(63n))),
+            out.hi.set(out.hi.shrU(n).or(n.shl(63n))),
+            out.e.set(out.e.add(n.low())),
           ],
         ),
       ],
@@ -144,7 +151,7 @@ function multiplication(s: Scope, a: Number80, b: Number80, out: Wide): Bytes[] 
     out.hi.set(out.hi.shl(n).or(out.lo.shrU(63n).and(n))),
     out.lo.set(out.lo.shl(n)),
     out.e.set(a.e.add(b.e).sub(0x3ffe).sub(n.low())),
-    out.sign.set(a.sign.xor(b.sign)),
+    out.sign.set(a.se.xor(b.se).and(SIGN)),
   ];
 }
 
@@ -178,12 +185,14 @@ type Fast = (typeof NO_DIVISION)[number];
 /** The operation, in terms of addition and multiplication. */
 const compute = (name: Fast, s: Scope, a: Number80, b: Number80, out: Wide): Bytes[] => {
   if (name === 'mul') return multiplication(s, a, b, out);
-  const negated = name === 'sub' ? b : name === 'subr' ? a : null;
-  return [...(negated ? [negated.sign.set(negated.sign.xor(SIGN))] : []), ...addition(s, a, b, out)];
+  return name === 'subr' ? addition(s, b, a, SIGN, out) : addition(s, a, b, name === 'sub' ? SIGN : 0, out);
 };
 const wide = (s: Scope): Wide => ({ hi: s.local64(), lo: s.local64(), e: s.local32(), sign: s.local32() });
-const bothNormal = (a: Number80, b: Number80): Int32 =>
-  a.sig.and(b.sig).shrU(63n).low().and(isNormalExponent(a.e)).and(isNormalExponent(b.e));
+const bothNormal = (a: Number80, b: Number80): Int32[] => [
+  a.sig.and(b.sig).ltS(0n),
+  isNormalExponent(a.e),
+  isNormalExponent(b.e),
+];
 
 export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
   const overlay = (
@@ -210,21 +219,24 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
         status.set(statusWord()),
         to.set(physical(status, dst)),
         from.set(physical(status, src)),
-        when(isEmpty(tagWord(), to).or(isEmpty(tagWord(), from)).eqz().and(usualControl()), [
-          to.set(slot(to)),
-          ...unpack(a, to),
-          ...unpack(b, slot(from)),
-          when(bothNormal(a, b), [
-            ...compute(name, s, a, b, out),
-            store(s, out, to, status, [
-              when(pops, [
-                setTagWord(tagWord().or(i32(3).shl(physical(status, 0).shl(1)))),
-                status.set(status.and(~0x3800).or(physical(status, 1).shl(11))),
+        guarded(
+          [isEmpty(tagWord(), to).eqz(), isEmpty(tagWord(), from).eqz(), usualControl()],
+          [
+            to.set(slot(to)),
+            ...unpack(a, to),
+            ...unpack(b, slot(from)),
+            guarded(bothNormal(a, b), [
+              ...compute(name, s, a, b, out),
+              store(s, out, to, status, [
+                when(pops, [
+                  setTagWord(tagWord().or(i32(3).shl(physical(status, 0).shl(1)))),
+                  status.set(status.and(~0x3800).or(physical(status, 1).shl(11))),
+                ]),
+                setStatusWord(status),
               ]),
-              setStatusWord(status),
             ]),
-          ]),
-        ]),
+          ],
+        ),
         callVoid(slow, dst, src, pops),
       ];
     });
@@ -245,11 +257,14 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
     return [
       n.e.set(value.shrU(BigInt(f.fractionBits)).low().and(maxExponent(f))),
       n.sig.set(value.shl(BigInt(63 - f.fractionBits)).or(MSB)),
-      n.sign.set(value.shrU(BigInt(top)).low().and(1).shl(15)),
+      n.se.set(value.shrU(BigInt(top)).low().and(1).shl(15)),
     ];
   };
   const isNormalMemory = (f: Format, n: Number80): Int32 => n.e.sub(1).ltU(maxExponent(f) - 1);
-  const rebias = (f: Format, n: Number80): Bytes => n.e.set(n.e.add(0x3fff - (maxExponent(f) >> 1)));
+  const rebias = (f: Format, n: Number80): Bytes[] => [
+    n.e.set(n.e.add(0x3fff - (maxExponent(f) >> 1))),
+    n.se.set(n.se.or(n.e)),
+  ];
 
   const withMemory =
     (f: Format) =>
@@ -265,15 +280,18 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
           status.set(statusWord()),
           to.set(physical(status, 0)),
           ...unpackMemory(f, b, bits),
-          when(isEmpty(tagWord(), to).eqz().and(usualControl()).and(isNormalMemory(f, b)), [
-            to.set(slot(to)),
-            rebias(f, b),
-            ...unpack(a, to),
-            when(bothNormal(a, b), [
-              ...compute(name, s, a, b, out),
-              store(s, out, to, status, [setStatusWord(status)]),
-            ]),
-          ]),
+          guarded(
+            [isEmpty(tagWord(), to).eqz(), usualControl(), isNormalMemory(f, b)],
+            [
+              to.set(slot(to)),
+              ...rebias(f, b),
+              ...unpack(a, to),
+              guarded(bothNormal(a, b), [
+                ...compute(name, s, a, b, out),
+                store(s, out, to, status, [setStatusWord(status)]),
+              ]),
+            ],
+          ),
           callVoid(slow, bits),
         ];
       });
@@ -296,10 +314,10 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
         status.set(statusWord()),
         phys.set(physical(status, 7)),
         ...unpackMemory(f, n, bits),
-        when(isEmpty(tagWord(), phys).and(isNormalMemory(f, n)), [
-          rebias(f, n),
-          ...pushNow(status, phys, n.sig, n.sign.or(n.e)),
-        ]),
+        guarded(
+          [isEmpty(tagWord(), phys), isNormalMemory(f, n)],
+          [...rebias(f, n), ...pushNow(status, phys, n.sig, n.se)],
+        ),
         callVoid(slow, bits),
       ];
     });
@@ -312,10 +330,10 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
       status.set(statusWord()),
       phys.set(physical(status, 7)),
       from.set(physical(status, i)),
-      when(isEmpty(tagWord(), phys).and(isEmpty(tagWord(), from).eqz()), [
-        from.set(slot(from)),
-        ...pushNow(status, phys, loadSig(from), loadSe(from)),
-      ]),
+      guarded(
+        [isEmpty(tagWord(), phys), isEmpty(tagWord(), from).eqz()],
+        [from.set(slot(from)), ...pushNow(status, phys, loadSig(from), loadSe(from))],
+      ),
       callVoid(full.pushSt, i),
     ];
   });
@@ -359,18 +377,21 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
       status.set(statusWord()),
       phys.set(physical(status, 0)),
       other.set(physical(status, i)),
-      when(isEmpty(tagWord(), phys).or(isEmpty(tagWord(), other)).eqz(), [
-        phys.set(slot(phys)),
-        other.set(slot(other)),
-        sig.set(loadSig(phys)),
-        se.set(loadSe(phys)),
-        store64(phys, loadSig(other), FPR),
-        store16(phys, loadSe(other), FPR + 8),
-        store64(other, sig, FPR),
-        store16(other, se, FPR + 8),
-        setStatusWord(status.and(~C1)),
-        give(),
-      ]),
+      guarded(
+        [isEmpty(tagWord(), phys).eqz(), isEmpty(tagWord(), other).eqz()],
+        [
+          phys.set(slot(phys)),
+          other.set(slot(other)),
+          sig.set(loadSig(phys)),
+          se.set(loadSe(phys)),
+          store64(phys, loadSig(other), FPR),
+          store16(phys, loadSe(other), FPR + 8),
+          store64(other, sig, FPR),
+          store16(other, se, FPR + 8),
+          setStatusWord(status.and(~C1)),
+          give(),
+        ],
+      ),
       callVoid(full.exchange, i),
     ];
   });
@@ -378,9 +399,10 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
   /** C3, C2, C0 of two normal numbers. */
   const order = (a: Number80, b: Number80): Int32 => {
     const below = a.e.ltU(b.e).or(a.e.eq(b.e).and(a.sig.ltU(b.sig)));
-    const same = a.e.eq(b.e).and(a.sig.eq(b.sig)).and(a.sign.eq(b.sign));
+    const same = a.se.eq(b.se).and(a.sig.eq(b.sig));
     // Of different signs the negative one is less; of two negative ones the one with the larger magnitude.
-    const less = a.sign.ne(b.sign).pick(a.sign.ne(0), below.ne(a.sign.ne(0)));
+    const negative = a.se.shrU(15);
+    const less = a.se.xor(b.se).and(SIGN).pick(negative, below.xor(negative));
     return same.pick(C3, bit(less, C0));
   };
   const comparison = (
@@ -397,11 +419,10 @@ export function defineFastPaths(module: ModuleBuilder, full: Library): Library {
       status.set(statusWord()),
       phys.set(physical(status, 0)),
       other.set(physical(status, otherNumber)),
-      when(isEmpty(tagWord(), phys).or(isEmpty(tagWord(), other)).eqz(), [
-        ...unpack(a, slot(phys)),
-        ...unpack(b, slot(other)),
-        when(bothNormal(a, b), use(order(a, b))),
-      ]),
+      guarded(
+        [isEmpty(tagWord(), phys).eqz(), isEmpty(tagWord(), other).eqz()],
+        [...unpack(a, slot(phys)), ...unpack(b, slot(other)), guarded(bothNormal(a, b), use(order(a, b)))],
+      ),
     ];
   };
   const popOnce = (status: Local32): Bytes[] => [
