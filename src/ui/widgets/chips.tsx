@@ -2,11 +2,18 @@ import { domainHue, domainLetter } from '../../store/selection.ts';
 import type { PageTypeName } from '../../worker/protocol.ts';
 
 /** A domain by hue, letter and pattern. */
-export function DomainChip({ domid, patterned = false }: { domid: number; patterned?: boolean }) {
+export function DomainChip(props: {
+  domid: number;
+  patterned?: boolean;
+  /** Spoken where no text beside it names the domain. */
+  label?: string;
+}) {
+  const { domid, patterned = false, label } = props;
   const hue = domainHue(domid);
+  const spoken = label === undefined ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label };
   return (
     <>
-      <span className="domain-chip" data-hue={hue} title={`d${domid}`} aria-hidden="true">
+      <span className="domain-chip" data-hue={hue} title={label ?? `d${domid}`} {...spoken}>
         {domainLetter(domid)}
       </span>
       {patterned && <span className="domain-pattern" data-hue={hue} aria-hidden="true" />}

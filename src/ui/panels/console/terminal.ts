@@ -131,5 +131,8 @@ function themeOf(host: HTMLElement): ITheme {
     cursor: colour('--ink'),
     cursorAccent: colour('--paper'),
     selectionBackground: colour('--rule-strong'),
+    scrollbarSliderBackground: colour('--rule'),
+    scrollbarSliderHoverBackground: colour('--rule-strong'),
+    scrollbarSliderActiveBackground: colour('--rule-strong'),
   };
 }

@@ -14,6 +14,9 @@ interface Dot {
   key: string;
   x: number;
   y: number;
+  /** Where the needle leaves Xen's circle. */
+  fromX: number;
+  fromY: number;
   hue: number;
   letter: string;
   running: boolean;
@@ -34,6 +37,8 @@ function dotsOf(domains: readonly DomainSummary[]): Dot[] {
       key: `${domain.domid}.${vcpu.vcpu}`,
       x: CENTRE + radius * Math.sin(angle),
       y: CENTRE - radius * Math.cos(angle),
+      fromX: CENTRE + RADIUS[0]! * Math.sin(angle),
+      fromY: CENTRE - RADIUS[0]! * Math.cos(angle),
       hue: domainHue(domain.domid),
       letter: domainLetter(domain.domid),
       running: vcpu.runstate === 'running',
@@ -85,7 +90,7 @@ export function RingFigure() {
         ))}
         {running !== undefined && (
           <path
-            d={`M${CENTRE} ${CENTRE - 0}L${running.x} ${running.y}`}
+            d={`M${running.fromX} ${running.fromY}L${running.x} ${running.y}`}
             stroke="var(--now)"
             strokeWidth="1.5"
             className="moves"

@@ -73,12 +73,7 @@ function Trace({ view }: { view: TraceView | undefined }) {
               <span key="at" className="mono third">
                 {agoText(now - row.at)}
               </span>,
-              <span key="who">
-                <DomainChip domid={row.domid} />
-                <span className="unseen">
-                  d{row.domid} v{row.vcpu}
-                </span>
-              </span>,
+              <DomainChip key="who" domid={row.domid} label={`d${row.domid} v${row.vcpu}`} />,
               <What key="what" kind={row.kind} text={row.text} />,
               <span key="result" className="mono">
                 {row.result}

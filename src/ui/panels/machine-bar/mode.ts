@@ -16,6 +16,9 @@ const TITLES: Record<MachineView['mode'], string> = {
   failed: 'Stopped by an error of the lab',
 };
 
+/** Real guest instructions per second, in millions: formatRate(7.04) = "7.0". */
+export const formatRate = (mips: number): string => mips.toFixed(mips < 10 ? 1 : 0);
+
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 export function describeMode(
@@ -29,10 +32,12 @@ export function describeMode(
   const moving = machine.mode === 'running' || machine.mode === 'idle';
   if (machine.failure !== null) return { title: TITLES.failed, detail: machine.failure, moving: false };
   const title = TITLES[machine.mode];
+  const size = `${machine.memoryMiB} MiB machine`;
+  const rate = moving && machine.mips > 0 ? `${formatRate(machine.mips)} MIPS, ${size}` : size;
   const reason = machine.reason;
   // 'paused after a step' says the mode already; written once, as the title.
   if (reason.toLowerCase().startsWith(machine.mode) && reason.length > machine.mode.length) {
-    return { title: capital(reason), detail: `${machine.memoryMiB} MiB machine`, moving };
+    return { title: capital(reason), detail: rate, moving };
   }
-  return { title, detail: reason === machine.mode ? `${machine.memoryMiB} MiB machine` : reason, moving };
+  return { title, detail: reason === machine.mode ? rate : reason, moving };
 }

@@ -5,7 +5,7 @@ import { actions, useLab } from '../../../store/lab.ts';
 import { SPEEDS } from '../../../store/speeds.ts';
 import { CommandButton } from '../../widgets/command-button.tsx';
 import { Logo } from '../../widgets/logo.tsx';
-import { describeMode } from './mode.ts';
+import { describeMode, formatRate } from './mode.ts';
 import css from './panel.module.css';
 
 const SCREENS = [
@@ -132,11 +132,7 @@ function Clocks() {
         <span>instructions</span>
       </div>
       <div className={css['wide']}>
-        <b>
-          {machine === undefined || machine.mips === 0
-            ? '–'
-            : machine.mips.toFixed(machine.mips < 10 ? 1 : 0)}
-        </b>
+        <b>{machine === undefined || machine.mips === 0 ? '–' : formatRate(machine.mips)}</b>
         <span>real MIPS</span>
       </div>
     </div>

@@ -1,6 +1,6 @@
 /** The current page tables as a tree, and the walk of one address through them. */
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useMemo, useRef } from 'react';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'react';
 import { hexDigits } from '../../../format/hex.ts';
 import { actions, useLab } from '../../../store/lab.ts';
 import type { PageTableRow, PageTablesView } from '../../../worker/protocol.ts';
@@ -70,11 +70,17 @@ function Tree({ view }: { view: PageTablesView }) {
   const virtual = useVirtualizer({
     count: view.totalRows,
     getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
+    // An entry that changed takes a second row for what it was.
+    estimateSize: (index) => {
+      const row = view.rows[index - view.from];
+      return row !== undefined && changed.has(row.path) ? 2 * ROW : ROW;
+    },
     overscan: OVERSCAN,
     scrollPaddingStart: ROW,
     initialRect: { width: 400, height: 400 },
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: sizes follow from what changed
+  useLayoutEffect(() => virtual.measure(), [changed]);
   const items = virtual.getVirtualItems();
   const first = items[0]?.index ?? 0;
   const last = items.at(-1)?.index ?? 0;
@@ -128,7 +134,7 @@ function Entry({ row, opened, was }: { row: PageTableRow; opened: boolean; was: 
   const present = row.flags.startsWith('P');
   const folds = row.children !== null && row.children > 0;
   const indent = { paddingLeft: depthOf(row) * 12 };
-  return (
+  const entry = (
     <Row
       className={css['entry']}
       title={row.owner === '' ? undefined : `frame owned by ${row.owner}`}
@@ -163,9 +169,7 @@ function Entry({ row, opened, was }: { row: PageTableRow; opened: boolean; was: 
           <Hex value={row.va} />
         </button>,
         <span key="entry" className="mono">
-          <Changed since={was === undefined ? null : since} was={was}>
-            {entryDigits(row.low, row.high)}
-          </Changed>
+          <Changed since={was === undefined ? null : since}>{entryDigits(row.low, row.high)}</Changed>
         </span>,
         <span key="flags" className={`mono ${present ? '' : 'third'}`}>
           {present ? row.flags : 'absent'}
@@ -181,5 +185,23 @@ function Entry({ row, opened, was }: { row: PageTableRow; opened: boolean; was: 
         present ? <TypeChip key="type" type={row.type} pinned={row.pinned} /> : '',
       ]}
     />
+  );
+  if (was === undefined) return entry;
+  return (
+    <>
+      {entry}
+      <Row
+        className={css['entry']}
+        cells={[
+          '',
+          <span key="word" className="small third right">
+            was
+          </span>,
+          <del key="was" className="mono was">
+            {was}
+          </del>,
+        ]}
+      />
+    </>
   );
 }

@@ -75,6 +75,9 @@ export function PortsPanel() {
                     crossed
                   />,
                   <span key="sent" className={`mono ${css['end']}`}>
+                    {row.changed.sent && since !== null && row.was !== null && (
+                      <del className={`was ${css['old']}`}>{groupDigits(row.was.sent)}</del>
+                    )}
                     <Changed since={row.changed.sent ? since : null}>{groupDigits(row.sent)}</Changed>
                   </span>,
                 ]}

@@ -4,6 +4,8 @@ import type { PortRow, PortsView } from '../../../worker/protocol.ts';
 export interface ShownPort extends PortRow {
   kind: string;
   to: string;
+  /** The port as it was, when it was there. */
+  was: PortRow | null;
   changed: { pending: boolean; masked: boolean; sent: boolean };
 }
 
@@ -23,6 +25,7 @@ export function portRows(view: PortsView, before: PortsView | undefined): ShownP
       ...row,
       kind: KINDS[row.state],
       to: row.boundTo,
+      was: was ?? null,
       changed: {
         pending: was !== undefined && was.pending !== row.pending,
         masked: was !== undefined && was.masked !== row.masked,

@@ -1,5 +1,5 @@
 /** The processor as the selected vcpu sees it: registers, the code around eip, the stack, the segments. */
-import { useMemo } from 'react';
+import { useLayoutEffect, useMemo, useRef } from 'react';
 import { labStore, useLab } from '../../../store/lab.ts';
 import type { RegistersView } from '../../../worker/protocol.ts';
 import { Changed } from '../../widgets/changed.tsx';
@@ -55,6 +55,7 @@ function Registers({ view }: { view: RegistersView }) {
   const moving = useLab((s) => s.views.machine?.mode === 'running');
   const since = moving ? null : (baseline?.since ?? null);
   const cells = useMemo(() => registerCells(view, baseline?.views.registers), [view, baseline]);
+  const changes = cells.filter((cell) => cell.was !== null);
   return (
     <>
       <dl className={css['registers']} data-testid="registers">
@@ -67,12 +68,6 @@ function Registers({ view }: { view: RegistersView }) {
               <Changed since={was === null ? null : since}>
                 <Hex value={value} />
               </Changed>
-              {was !== null && since !== null && (
-                <del className={`was ${css['old']}`}>
-                  <span className="unseen">was </span>
-                  <Hex value={was} />
-                </del>
-              )}
             </dd>
           </div>
         ))}
@@ -81,17 +76,43 @@ function Registers({ view }: { view: RegistersView }) {
         ring {view.cpl}, flags {flagNames(view.eflags) || 'none'}; upcall mask {view.upcallMask}, pending{' '}
         {view.upcallPending}
       </p>
+      <p className={`small third cut ${css['state']}`} data-testid="register-changes">
+        {since !== null && changes.length > 0 && (
+          <>
+            was{' '}
+            {changes.map(({ name, was }) => (
+              <span key={name} className={css['old']}>
+                <span className="mono">{name}</span>{' '}
+                <del className="was">
+                  <Hex value={was!} />
+                </del>
+              </span>
+            ))}
+          </>
+        )}
+      </p>
     </>
   );
 }
 
 function Code({ view }: { view: RegistersView }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: follows eip
+  useLayoutEffect(() => {
+    const list = scroller.current;
+    const row = list?.querySelector<HTMLElement>('.row.now');
+    if (list === null || !row) return;
+    const top = row.offsetTop - list.offsetTop;
+    if (top < list.scrollTop || top + 40 > list.scrollTop + list.clientHeight) {
+      list.scrollTop = Math.floor((top - list.clientHeight / 2) / 20) * 20;
+    }
+  }, [view.eip, view.disassembly]);
   if (view.disassembly.length === 0) {
     return <Empty>eip leads to no page that is mapped, so there is no code to show.</Empty>;
   }
   return (
     <div className={css['list']}>
-      <WholeRows label="Code around eip">
+      <WholeRows label="Code around eip" scrollRef={scroller}>
         {view.disassembly.map((line) => (
           <div key={line.va} role="rowgroup">
             {line.symbol !== null && (
