@@ -206,6 +206,9 @@ function table(): EmitterTable {
     'cmpxchg8b Mq': cmpxchg8b,
     nop,
     'nop Ev': nop,
+    lfence: nop,
+    mfence: nop,
+    sfence: nop,
   };
   for (const operands of [
     'Eb,Gb',

@@ -143,6 +143,10 @@ const GROUPS_8_TO_15: readonly Row[] = [
     mandatory: 'none',
     canFault: true,
   }),
+  // Kernels built for an i686 use the fences without asking CPUID for SSE2; memory is ordered here in any case.
+  row(0x0fae, 'lfence', '', 'Wait for earlier loads.', { reg: 5, mod: 'reg', mandatory: 'none' }),
+  row(0x0fae, 'mfence', '', 'Wait for earlier loads and stores.', { reg: 6, mod: 'reg', mandatory: 'none' }),
+  row(0x0fae, 'sfence', '', 'Wait for earlier stores.', { reg: 7, mod: 'reg', mandatory: 'none' }),
 ];
 
 export const GROUPS: readonly Row[] = [

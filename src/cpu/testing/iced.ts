@@ -56,6 +56,9 @@ const OFFERED: ReadonlySet<CpuidFeature> = new Set([
 /** RSM raises #UD outside system management mode. */
 const REFUSED: ReadonlySet<Mnemonic> = new Set([Mnemonic.Rsm]);
 
+/** The fences work without SSE and SSE2: kernels use them unasked. */
+const OFFERED_ALONE: ReadonlySet<Mnemonic> = new Set([Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence]);
+
 /** Branch hints (Pentium 4), MPX, transactional memory, CET. */
 const MEANINGLESS_PREFIX = /\b(hint-taken|hint-not-taken|bnd|xacquire|xrelease|notrack) /g;
 
@@ -92,7 +95,8 @@ export function icedDisassemble(bytes: Uint8Array, va: number, bits: 16 | 32): I
   decoder.free();
   try {
     if (instruction.isInvalid || REFUSED.has(instruction.mnemonic)) return BAD;
-    for (const feature of instruction.cpuidFeatures()) if (!OFFERED.has(feature)) return BAD;
+    const alone = OFFERED_ALONE.has(instruction.mnemonic);
+    for (const feature of instruction.cpuidFeatures()) if (!alone && !OFFERED.has(feature)) return BAD;
     // 0f 0d is a hint on later processors only. A hint's register operand is not one of NOP Ev.
     if (PREFETCHW_NOPS.has(instruction.code)) return BAD;
     let text = formatter.format(instruction).replace(MEANINGLESS_PREFIX, '');
