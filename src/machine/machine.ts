@@ -8,7 +8,7 @@
  */
 import { invariant } from '../base/assert.ts';
 import type { Result } from '../base/result.ts';
-import { createProcessor } from '../cpu/create-processor.ts';
+import { createCpu } from '../cpu/i386.ts';
 import { PhysicalMemory } from '../cpu/physical-memory.ts';
 import { type Costs, DEFAULT_COSTS } from '../xen/costs.ts';
 import type { Domain } from '../xen/domain.ts';
@@ -49,7 +49,7 @@ export class Machine {
         costs: options.costs ?? DEFAULT_COSTS,
       },
       this.toolstack.hooks,
-      createProcessor,
+      createCpu,
     );
     this.toolstack.attach(this.hv);
   }

@@ -41,7 +41,7 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
     }
     // Nobody can run. What was printed without an event is seen now, and may wake somebody.
     toolstack.poll();
-    if (hv.scheduler.queue.length > 0) continue;
+    if (hv.scheduler.queue.length > 0 || machine.ended) continue;
     const nextDeadline = Math.min(slice.nextDeadline, nextInput);
     hv.cpu.advanceTo(Math.max(reached, Math.min(untilCycle, nextDeadline)));
     if (nextDeadline > untilCycle) return { kind: 'idle', nextDeadline };
