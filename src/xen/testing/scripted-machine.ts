@@ -441,7 +441,8 @@ export class ScriptedMachine {
     this.#started.add(vcpu);
     const next = first ? script.next() : script.next(cpu.getReg(EAX));
     if (next.done) {
-      // A script that ends powers its domain off.
+      // A script that ends powers its domain off, from whatever ring.
+      cpu.cpl = 1;
       cpu.setReg(EAX, 6);
       cpu.setReg(EBX, 2);
       cpu.setReg(ECX, 0);
