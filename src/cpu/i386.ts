@@ -6,6 +6,7 @@
  * `countdown` stays as it was at its start; consumed() joins the two.
  */
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, type Processor } from './cpu.ts';
+import { decodeInstruction, MAX_INSTRUCTION_LENGTH } from './decode-instruction.ts';
 import { ARITHMETIC_FLAGS, carryWord, EFLAGS_BITS, packFlags, RF, signWord, TF, zeroWord } from './flags.ts';
 import { CodePages } from './interpreter/code-pages.ts';
 import { Decoder, MODE_CODE32, MODE_SEGMENTED, MODE_STACK32 } from './interpreter/decode.ts';
@@ -25,7 +26,7 @@ import {
   STATUS_NEXT,
   STATUS_REPEAT,
 } from './interpreter/records.ts';
-import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, ES, FIELDS, SS } from './layout.ts';
+import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, EBP, ES, ESP, FIELDS, SS } from './layout.ts';
 import { CR0_WP, CR4_PAE, EFER_NXE, isPlainFrame, PageWalker } from './paging.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 import {
@@ -103,6 +104,8 @@ export class I386 implements Processor {
   /** Bits of DR6 for data breakpoints that the instruction hit. */
   private dataHits = 0;
   private watching = false;
+  /** The fault being raised is one of beyondLimit(). */
+  private limitFault = false;
 
   constructor(memory: PhysicalMemory, sink: TrapSink) {
     this.memory = memory;
@@ -386,9 +389,27 @@ export class I386 implements Processor {
 
   private deliverFault(): void {
     const { u32 } = this;
-    const vector = u32[FAULT_VECTOR]! | 0;
+    const vector = this.limitFault && this.isStackAccess() ? VECTOR_SS : u32[FAULT_VECTOR]! | 0;
+    this.limitFault = false;
     u32[FAULT_VECTOR] = NO_FAULT;
     this.sink.exception(vector, u32[FAULT_CODE]! | 0);
+  }
+
+  /** A limit violation in flat code: was it SS whose limit was passed? The fast path does not know; look again. */
+  private isStackAccess(): boolean {
+    const { u32 } = this;
+    const bytes = new Uint8Array(MAX_INSTRUCTION_LENGTH);
+    for (let i = 0; i < bytes.length; i++) {
+      const maddr = this.peekTranslate((u32[EIP]! + i) >>> 0);
+      if (maddr >= 0 && maddr >>> 12 < this.memory.frames) bytes[i] = this.memory.read8(maddr);
+    }
+    const decoded = decodeInstruction(bytes, u32[EIP]!, u32[ACCESS + CS]! & DESC_BIG ? 32 : 16);
+    if (!decoded.ok) return false;
+    const { row, operands } = decoded.instruction;
+    const top = u32[GPR + (row.id === 'leave' ? EBP : ESP)]!;
+    const usesStack = /^(push|pop|call|ret|leave)/.test(row.mnemonic);
+    if (usesStack && (top - 4) >>> 0 > this.flatLimit - 8) return true;
+    return operands.some((operand) => operand.kind === 'memory' && operand.segment === SS);
   }
 
   private act(done: number): void {
@@ -619,6 +640,7 @@ export class I386 implements Processor {
   private beyondLimit(linear: number, size: number): boolean {
     if (linear + size - 1 <= this.flatLimit) return false;
     this.recordFault(VECTOR_GP, 0);
+    this.limitFault = true;
     return true;
   }
 

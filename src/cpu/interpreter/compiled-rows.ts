@@ -52,7 +52,7 @@ export const sizeOf16 = new Uint16Array(ROWS.length);
 
 /** With memory as operand 0 these only read it. */
 const ONLY_READS =
-  /^(cmp|test|push|call|jmp|i?mul|i?div|bt|nop|lldt|ltr|verr|verw|lmsw|lgdt|lidt|invlpg|fx?rstor|fld|fi?add|fi?sub|fi?mul|fi?div|fi?com|fild|fbld|bound)/;
+  /^(cmp|test|push|call|jmp|i?mul|i?div|bt|nop|lldt|ltr|verr|verw|lmsw|lgdt|lidt|invlpg|fx?rstor|fld.*|fi?add|fi?subr?|fi?mul|fi?divr?|fi?comp?|fild|fbld|bound)$/;
 const FALLS_THROUGH = /^(call|j(?!mp)|loop|int$)/;
 
 function memoryForm(row: Row): string | undefined {

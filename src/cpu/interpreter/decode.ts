@@ -36,7 +36,7 @@ export const MODE_CODE32 = 1,
 
 const MAX_LENGTH = 15;
 /** An upper bound for what one entry decodes ahead. */
-const RUN_LENGTH = 200;
+const RUN_LENGTH = 32;
 const VECTOR_UD = 6,
   VECTOR_GP = 13;
 /** Bytes of a straddling instruction, side by side. */
@@ -77,7 +77,7 @@ export class Decoder {
     let at = offset;
     for (let count = 0; ; count++) {
       if (at >= 4096 || count === RUN_LENGTH) {
-        this.emit(HANDLER_GOTO, at, 0, 0, 0);
+        this.emit(at >= 4096 ? HANDLER_GOTO : HANDLER_CHAIN, at, 0, 0, 0);
         break;
       }
       const known = u32[entries + at]!;

@@ -36,7 +36,7 @@ export const HANDLER_NONE = 0;
 export const HANDLER_GOTO = 1;
 /** The same, for records whose code has changed. */
 export const HANDLER_STALE = 2;
-/** Go on at the record in the immediate field, in the same page. */
+/** Go on at this record's position, in the same page; the immediate field is the record once it is known. */
 export const HANDLER_CHAIN = 3;
 /** The instruction here reaches into the next page. */
 export const HANDLER_STRADDLE = 4;
@@ -404,7 +404,25 @@ function writeLoop(f: FunctionBuilder, handlerType: number, cases: readonly Case
     recordEip();
     f.set(target).br(resolve);
   }
-  f.end().get(record).mem(w.I32_LOAD, R_IMMEDIATE).set(record).br(next); // HANDLER_CHAIN
+  f.end(); // HANDLER_CHAIN
+  f.get(record).mem(w.I32_LOAD, R_IMMEDIATE).tee(lin);
+  f.if();
+  f.get(lin).set(record).br(next);
+  f.end();
+  recordEip();
+  f.set(target);
+  setEip(() => f.get(target));
+  f.get(target).call(helpers.fetch).tee(lin).op(w.I32_EQZ);
+  f.if();
+  f.const(EXIT_FAULT).const(EXIT_LEAVE);
+  f.const(0)
+    .mem(w.I32_LOAD, addressOf('faultVector'))
+    .const(0)
+    .op(w.I32_GE_S, w.SELECT)
+    .set(status)
+    .br(finish);
+  f.end();
+  f.get(record).get(lin).mem(w.I32_STORE, R_IMMEDIATE).get(lin).set(record).br(next);
   f.end(); // HANDLER_STRADDLE
   recordEip();
   f.tee(target).set(lin);
