@@ -90,8 +90,13 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
     const delta = f.local(I32);
     look(f, 8, false, delta);
     f.if(I64);
+    // A fault at the lower half is the one that is told.
     f.get(0).call(load32).op(w.I64_EXTEND_I32_U);
-    f.get(0).const(4).op(w.I32_ADD).call(load32).op(w.I64_EXTEND_I32_U).const64(32).op(w.I64_SHL, w.I64_OR);
+    f.const(0).mem(w.I32_LOAD, addressOf('faultVector')).const(0).op(w.I32_GE_S).if(I64);
+    f.const64(0).else();
+    f.get(0).const(4).op(w.I32_ADD).call(load32).op(w.I64_EXTEND_I32_U).const64(32).op(w.I64_SHL);
+    f.end();
+    f.op(w.I64_OR);
     f.else();
     f.get(0).get(delta).op(w.I32_ADD).mem(w.I64_LOAD);
     f.end();

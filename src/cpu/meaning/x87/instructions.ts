@@ -125,7 +125,7 @@ export interface Library {
   readonly finishStore: Callee;
   /** (ST number, pop): FST ST(i) */
   readonly storeSt: Callee;
-  /** (ST number): as FSTP, but empty registers are copied and no error */
+  /** (ST number): as FSTP, but an empty ST(0) is no error and not copied */
   readonly storeQuietly: Callee;
   /** (new control word) */
   readonly loadControl: Callee;
@@ -683,14 +683,15 @@ export function defineLibrary(module: ModuleBuilder): Library {
   const storeQuietly = define(module, VOID, (s) => {
     const i = s.param32(),
       phys = s.local32(),
-      at = s.local32(),
-      empty = s.local32();
+      at = s.local32();
     return [
       top(phys, at),
-      i.set(physical(statusWord(), i)),
-      empty.set(isEmpty(tagWord(), phys)),
-      put(slot(i), loadSig(at), loadSe(at)),
-      when(empty, [markEmpty(i)], [markUsed(i)]),
+      when(isEmpty(tagWord(), phys).eqz(), [
+        i.set(physical(statusWord(), i)),
+        put(slot(i), loadSig(at), loadSe(at)),
+        markUsed(i),
+      ]),
+      setStatusWord(statusWord().and(~C1)),
       callVoid(pop),
     ];
   });
@@ -752,7 +753,6 @@ export function defineLibrary(module: ModuleBuilder): Library {
         put(at, INDEFINITE, INDEFINITE_SE),
         give(),
       ]),
-      setStatusWord(statusWord().and(~C1)),
       when(condition, [put(at, loadSig(slot(i)), loadSe(slot(i)))]),
     ];
   });
