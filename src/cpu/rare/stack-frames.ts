@@ -47,8 +47,25 @@ export const popa: RareFunction = (m, insn) => {
 };
 
 /**
+ * A frame pointer as ENTER reads it after `count` of its own pushes: where the enclosing frame overlaps the new one,
+ * the value is made of bytes that were pushed a moment ago.
+ */
+function overlay(value: number, offset: number, size: number, stackTop: number, count: number, mask: number): number {
+  let seen = value;
+  for (let byte = 0; byte < size; byte++) {
+    const depth = ((stackTop - (offset + byte)) & mask) >>> 0;
+    if (depth === 0 || depth > count * size) continue;
+    const push = Math.ceil(depth / size) - 1;
+    const pushed = ($pushes[push]! >>> (8 * ((push + 1) * size - depth))) & 0xff;
+    seen = (seen & ~(0xff << (8 * byte))) | (pushed << (8 * byte));
+  }
+  return seen >>> 0;
+}
+
+/**
  * ENTER size, level: pushes eBP, then level - 1 frame pointers of the enclosing frames and the new one; reserves
- * `size` bytes. The last stack pointer must be writable too, although nothing is written there.
+ * `size` bytes. The last stack pointer must be writable too, although nothing is written there. Faults come in the
+ * order of the manual's steps.
  */
 export const enter: RareFunction = (m, insn) => {
   const { cpu } = m;
@@ -57,18 +74,27 @@ export const enter: RareFunction = (m, insn) => {
   const stack = currentStack(cpu);
   const mask = stackMask(stack.access);
   const ebp = cpu.getReg(EBP);
+  const top = stack.esp;
   let count = 0;
+  const probePush = (): number => probeStore(cpu, SS, ((top - (count + 1) * size) & mask) >>> 0, size);
+  let refused = probePush();
   $pushes[count++] = ebp;
   const frame = espAfter(stack, size);
-  for (let i = 1; i < level; i++) {
-    const value = load(cpu, SS, ((ebp - i * size) & mask) >>> 0, size);
+  for (let i = 1; i < level && refused === 0; i++) {
+    const offset = ((ebp - i * size) & mask) >>> 0;
+    const value = load(cpu, SS, offset, size);
     if (value < 0) return finish(m, -value);
-    $pushes[count++] = value;
+    refused = probePush();
+    $pushes[count] = overlay(value, offset, size, top, count, mask);
+    count++;
   }
-  if (level > 0) $pushes[count++] = frame;
+  if (level > 0 && refused === 0) {
+    refused = probePush();
+    $pushes[count++] = frame;
+  }
   const pushed = espAfter(stack, count * size);
   const esp = ((pushed & ~mask) | ((pushed - (insn.immediate & 0xffff)) & mask)) >>> 0;
-  let refused = probeStore(cpu, SS, (esp & mask) >>> 0, size);
+  if (refused === 0) refused = probeStore(cpu, SS, (esp & mask) >>> 0, size);
   if (refused === 0) refused = pushAll(cpu, stack, count, size);
   if (refused !== 0) return finish(m, refused);
   if (size === 4) m.setReg32(EBP, frame);
