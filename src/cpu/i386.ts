@@ -209,7 +209,6 @@ export class I386 implements Processor {
   }
   set cpl(value: number) {
     this.u32[CPL] = value;
-    this.refresh();
   }
   get isUser(): boolean {
     return this.u32[CPL] === 3;
@@ -242,7 +241,7 @@ export class I386 implements Processor {
     u32[BASE + segment] = descriptorBase(low, high);
     u32[LIMIT + segment] = descriptorLimit(low, high);
     u32[ACCESS + segment] = high & DESC_ACCESS_MASK;
-    this.refresh();
+    // What derives from segments is brought up to date before the loop goes on: step(), afterRare().
   }
 
   /** Brings everything derived from control registers, segments and privilege up to date. */
@@ -523,7 +522,9 @@ export class I386 implements Processor {
     return 0;
   }
 
+  /** An instruction raises the first fault that it meets; an operand in two halves may meet two. */
   recordFault(vector: number, code: number): void {
+    if (this.isFaulting) return;
     this.u32[FAULT_VECTOR] = vector;
     this.u32[FAULT_CODE] = code;
   }
@@ -531,6 +532,7 @@ export class I386 implements Processor {
     return this.u32[FAULT_VECTOR] !== NO_FAULT;
   }
   private pageFault(linear: number): void {
+    if (this.isFaulting) return;
     this.u32[CR2] = linear;
     this.recordFault(VECTOR_PF, this.walker.code);
   }
@@ -720,14 +722,15 @@ export class I386 implements Processor {
 
   translate(linear: number, access: number): number {
     const { u32 } = this;
-    if ((access & ACCESS_FETCH) === 0) {
+    const fetch = (access & ACCESS_FETCH) !== 0;
+    if (!fetch) {
       const table =
         (access & ACCESS_USER ? map.TLB_USER : map.TLB_SUPERVISOR) +
         (access & ACCESS_WRITE ? map.TLB_WRITE : 0);
       const delta = u32[word(table) + (linear >>> 12)]!;
       if (delta !== 0) return ((linear + delta) >>> 0) - this.memory.ramBase;
     }
-    const maddr = this.physical(linear >>> 0, access);
+    const maddr = fetch ? this.physical(linear >>> 0, access) : this.access(linear >>> 0, access);
     if (maddr < 0) {
       this.translateFault.code = this.walker.code;
       this.translateFault.linear = linear >>> 0;
