@@ -67,7 +67,11 @@ class Audit {
 
   run(): string[] {
     const { frames } = this.hv;
-    for (let mfn = 0; mfn < frames.total; mfn++) this.#frame(mfn);
+    const free = OWNER_FREE;
+    for (let mfn = 0; mfn < frames.total; mfn++) {
+      const untouched = frames.owner[mfn] === free && (frames.flags[mfn]! | frames.type[mfn]!) === 0;
+      if (!untouched || this.hv.memory.frameFlags[mfn] !== 0) this.#frame(mfn);
+    }
     for (const domain of this.hv.domains) if (domain) this.#domain(domain);
     for (let mfn = 0; mfn < frames.total; mfn++) {
       if (frames.references[mfn] !== this.references[mfn]) {
@@ -124,7 +128,8 @@ class Audit {
     }
     if (flags & FRAME_PINNED) this.#use(mfn, type, 'its pin');
     if (table && !inUse) this.#say(mfn, 'is validated as a table but has no use');
-    if (((memory.frameFlags[mfn]! & FRAME_IS_TABLE) !== 0) !== (table && inUse)) {
+    // The processor marks for itself the tables of Xen's own that it has walked: those of the M2P.
+    if (owner !== DOMID_XEN && ((memory.frameFlags[mfn]! & FRAME_IS_TABLE) !== 0) !== (table && inUse)) {
       this.#say(mfn, `has the wrong table flag for the processor`);
     }
     if (table && inUse) {
@@ -147,6 +152,7 @@ class Audit {
     if (type === TYPE_l2 && size === 8 && frames.l2Slot[mfn] === L3_XEN_SLOT) xenFrom = XEN_SLOT_PAE;
     const mask = forbiddenBits(domain, type);
     const entries = tableEntries(domain, type);
+    const present = PTE_PRESENT;
     for (let i = 0; i < entries; i++) {
       const at = base + (i * size) / 4;
       const low = u32[at]!;
@@ -155,7 +161,7 @@ class Audit {
         if (low !== m2p.xenSlot(size, i) || high !== 0) this.#say(mfn, `has a changed Xen slot ${i}`);
         continue;
       }
-      if (!(low & PTE_PRESENT)) continue;
+      if (!(low & present)) continue;
       if ((low & mask.low) | (high & mask.high)) this.#say(mfn, `has forbidden bits in entry ${i}`);
       this.#entry(domain, mfn, type, i, low, high);
     }
@@ -214,9 +220,7 @@ class Audit {
     const { frames } = this.hv;
     const who = `domain ${domain.id}`;
     let owned = 0;
-    for (let mfn = 0; mfn < frames.total; mfn++) {
-      if (frames.owner[mfn] === domain.id && !(frames.flags[mfn]! & FRAME_XEN_HEAP)) owned++;
-    }
+    for (let mfn = 0; mfn < frames.heapStart; mfn++) if (frames.owner[mfn] === domain.id) owned++;
     if (owned !== domain.totalFrames)
       this.wrong.push(`${who} owns ${owned} frames, not ${domain.totalFrames}`);
     for (const vcpu of domain.vcpus) {
@@ -244,7 +248,8 @@ class Audit {
     }
     // The marks in the entries are in memory that the guest writes: they prove nothing and are not compared.
     const { grants } = domain;
-    for (let ref = 0; ref < domain.grantFrames.length * GRANTS_PER_FRAME; ref++) {
+    const references = domain.grantFrames.length * GRANTS_PER_FRAME;
+    for (let ref = 0; ref < references; ref++) {
       const r = grants.readers[ref]!;
       const w = grants.writers[ref]!;
       if (r === 0 && w === 0 && readers.size === 0 && writers.size === 0) continue;
