@@ -69,6 +69,7 @@ export class TlbLog {
   dropFrame(mfn: number): void {
     const u32 = this.memory.u32;
     for (let n = this.frameHead[mfn]!; n !== 0; n = this.nextOfFrame[n]!) u32[this.word[n]!] = 0;
+    this.frameHead[mfn] = 0;
   }
 
   /** The walker read an entry of this frame. Marks it, so that stores into it are seen. */
@@ -97,8 +98,17 @@ export class TlbLog {
     }
     const u32 = this.memory.u32;
     for (let at = maddr & ~7; at < maddr + length; at += 8) {
-      for (let n = this.pteHead[(at >>> 3) & HASH_MASK]!; n !== 0; n = this.nextOfPte[n]!) {
-        if ((this.pte[n]! & ~7) === at) u32[this.word[n]!] = 0;
+      const hash = (at >>> 3) & HASH_MASK;
+      let kept = 0;
+      // What is dropped leaves its chain too: a page-table entry that changes often would make it ever longer.
+      for (let n = this.pteHead[hash]!; n !== 0; n = this.nextOfPte[n]!) {
+        if ((this.pte[n]! & ~7) !== at) {
+          kept = n;
+          continue;
+        }
+        u32[this.word[n]!] = 0;
+        if (kept === 0) this.pteHead[hash] = this.nextOfPte[n]!;
+        else this.nextOfPte[kept] = this.nextOfPte[n]!;
       }
     }
   }

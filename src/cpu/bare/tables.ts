@@ -7,17 +7,24 @@ import { addressOf, type FieldName } from '../layout.ts';
 import { descriptorType, SYS_TSS16, SYS_TSS16_BUSY } from '../rare/descriptors.ts';
 import { DESCRIPTOR_FAULT, DESCRIPTOR_OUTSIDE_TABLE } from '../trap-sink.ts';
 
-/** A word of the state block. */
+/** Words of the state block, as indexes into the linear memory. */
+const LDTR = addressOf('ldtr') >>> 2;
+const TR = addressOf('tr') >>> 2;
+const GDTR_BASE = addressOf('gdtrBase') >>> 2;
+const GDTR_LIMIT = addressOf('gdtrLimit') >>> 2;
+const IDTR_BASE = addressOf('idtrBase') >>> 2;
+const IDTR_LIMIT = addressOf('idtrLimit') >>> 2;
+/** Behind LDTR and TR, which begin with the selector. */
+const BASE = 1;
+const LIMIT = 2;
+const ACCESS = 3;
+
+/** Any word of the state block, by name; for what is not done often. */
 export const stateWord = (cpu: Processor, field: FieldName, index = 0): number =>
   cpu.memory.u32[addressOf(field, index) >>> 2]!;
 export function setStateWord(cpu: Processor, field: FieldName, value: number, index = 0): void {
   cpu.memory.u32[addressOf(field, index) >>> 2] = value;
 }
-
-const SELECTOR = 0;
-const BASE = 1;
-const LIMIT = 2;
-const ACCESS = 3;
 
 /**
  * Machine address of the descriptor at a linear address. One that lies in two frames which are not neighbours is
@@ -37,24 +44,26 @@ function locate(cpu: Processor, linear: number): number {
 export function segmentDescriptor(cpu: Processor, selector: number): number {
   const offset = selector & 0xfff8;
   const local = (selector & 4) !== 0;
-  if (local && stateWord(cpu, 'ldtr', ACCESS) === 0) return DESCRIPTOR_OUTSIDE_TABLE;
-  const limit = local ? stateWord(cpu, 'ldtr', LIMIT) : stateWord(cpu, 'gdtrLimit');
+  const { u32 } = cpu.memory;
+  if (local && u32[LDTR + ACCESS] === 0) return DESCRIPTOR_OUTSIDE_TABLE;
+  const limit = local ? u32[LDTR + LIMIT]! : u32[GDTR_LIMIT]!;
   if (offset + 7 > limit) return DESCRIPTOR_OUTSIDE_TABLE;
-  const base = local ? stateWord(cpu, 'ldtr', BASE) : stateWord(cpu, 'gdtrBase');
+  const base = local ? u32[LDTR + BASE]! : u32[GDTR_BASE]!;
   return locate(cpu, (base + offset) >>> 0);
 }
 
 /** The gate of a vector. */
 export function gateDescriptor(cpu: Processor, vector: number): number {
-  if (vector * 8 + 7 > stateWord(cpu, 'idtrLimit')) return DESCRIPTOR_OUTSIDE_TABLE;
-  return locate(cpu, (stateWord(cpu, 'idtrBase') + vector * 8) >>> 0);
+  const { u32 } = cpu.memory;
+  if (vector * 8 + 7 > u32[IDTR_LIMIT]!) return DESCRIPTOR_OUTSIDE_TABLE;
+  return locate(cpu, (u32[IDTR_BASE]! + vector * 8) >>> 0);
 }
 
 /** A 16- or 32-bit value of the TSS; -1 beyond its limit, -2 on a translation failure. */
 function tssValue(cpu: Processor, offset: number, size: 2 | 4): number {
-  if (stateWord(cpu, 'tr', ACCESS) === 0 || offset + size - 1 > stateWord(cpu, 'tr', LIMIT))
-    return DESCRIPTOR_OUTSIDE_TABLE;
-  const linear = (stateWord(cpu, 'tr', BASE) + offset) >>> 0;
+  const { u32 } = cpu.memory;
+  if (u32[TR + ACCESS] === 0 || offset + size - 1 > u32[TR + LIMIT]!) return DESCRIPTOR_OUTSIDE_TABLE;
+  const linear = (u32[TR + BASE]! + offset) >>> 0;
   const maddr = cpu.translate(linear, ACCESS_READ);
   if (maddr < 0) return DESCRIPTOR_FAULT;
   if (maddr >>> 12 >= cpu.memory.frames) return DESCRIPTOR_OUTSIDE_TABLE;
@@ -69,11 +78,11 @@ function tssValue(cpu: Processor, offset: number, size: 2 | 4): number {
   return value;
 }
 
-export const taskSelector = (cpu: Processor): number => stateWord(cpu, 'tr', SELECTOR);
+export const taskSelector = (cpu: Processor): number => cpu.memory.u32[TR]!;
 
 /** ssN:espN. ss is DESCRIPTOR_OUTSIDE_TABLE or DESCRIPTOR_FAULT when the TSS does not reach, or cannot be read. */
 export function stackOfRing(cpu: Processor, ring: number): { ss: number; esp: number } {
-  const type = descriptorType(stateWord(cpu, 'tr', ACCESS));
+  const type = descriptorType(cpu.memory.u32[TR + ACCESS]!);
   const is16 = type === SYS_TSS16 || type === SYS_TSS16_BUSY;
   const esp = is16 ? tssValue(cpu, 2 + 4 * ring, 2) : tssValue(cpu, 4 + 8 * ring, 4);
   const ss = esp < 0 ? esp : tssValue(cpu, is16 ? 4 + 4 * ring : 8 + 8 * ring, 2);
@@ -87,7 +96,7 @@ const IO_MAP_BASE = 0x66;
  * reads two bytes, so the limit must cover both; a 16-bit TSS has no bitmap.
  */
 export function bitmapAllows(cpu: Processor, port: number, size: number): boolean {
-  const type = descriptorType(stateWord(cpu, 'tr', ACCESS));
+  const type = descriptorType(cpu.memory.u32[TR + ACCESS]!);
   if (type === SYS_TSS16 || type === SYS_TSS16_BUSY) return false;
   const base = tssValue(cpu, IO_MAP_BASE, 2);
   if (base < 0) return false;
