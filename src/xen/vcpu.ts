@@ -55,8 +55,8 @@ export class Vcpu {
   timeArea = 0;
 
   // --- scheduler.ts is the only writer
-  /** ns of processor time it may still use before it counts as over its share. */
-  credit = 0;
+  /** ns of processor time it may still use before it counts as over its share; one accounting period to begin with. */
+  credit = 30_000_000;
   priority = PRIORITY_under;
   /** In the run queue. */
   queued = false;

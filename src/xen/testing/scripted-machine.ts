@@ -333,8 +333,10 @@ export class ScriptedMachine {
   readonly toolstackEvents: string[] = [];
   readonly ended: string[] = [];
   readonly printed: string[] = [];
-  #scripts = new Map<Vcpu, Script>();
-  #started = new Set<Vcpu>();
+  /** Called at the beginning of each step, with the state as the hypervisor left it. */
+  onStep: () => void = () => {};
+  readonly #scripts = new Map<Vcpu, Script>();
+  readonly #started = new Set<Vcpu>();
 
   constructor() {
     const memory = new PhysicalMemory(8);
@@ -429,6 +431,7 @@ export class ScriptedMachine {
     const { hv, cpu } = this;
     const vcpu = hv.current!;
     const guest = this.guests.get(vcpu.domain)!;
+    this.onStep();
     const eip = cpu.eip;
     if (eip >= EVENT_HANDLER && eip < BASE + 0x1000) {
       this.#handle(guest, vcpu, eip);
