@@ -66,6 +66,8 @@ export interface Processor {
    *  translateFault. Sets A and D as the processor does. Never delivers a fault. */
   translate(linear: number, access: number): number;
   readonly translateFault: { code: number; linear: number };
+  /** An instruction touched memory that it found through translate(): data breakpoints want to know. */
+  noteAccess?(linear: number, size: number, write: boolean): void;
   /** As translate, for looking only: sets no A or D bits, -1 if not mapped. For inspection. */
   peekTranslate(linear: number): number;
 

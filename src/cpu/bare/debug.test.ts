@@ -114,6 +114,11 @@ describe('breakpoints', () => {
       ['access', 'mov 0x9004, %eax', false],
       ['write', 'mov %al, 0x9003', true],
       ['write', 'push %eax', false],
+      ['write', 'pusha', false],
+      ['access', 'bound %eax, 0x8ffc', true],
+      ['write', 'sidt 0x8ffe', true],
+      ['write', 'mov %ds, 0x9002', true],
+      ['access', 'les 0x8ffe, %ecx', true],
     ] as const) {
       const rig = newRig();
       rig.load(code(`${source}\n nop\n nop`));

@@ -65,6 +65,7 @@ function writeFrame(memory: PhysicalMemory, maddr: number, size: number, value: 
 export function loadLinear(cpu: Processor, linear: number, size: number, access: number): number {
   const maddr = cpu.translate(linear, access);
   if (maddr < 0) return -pageFault(cpu);
+  cpu.noteAccess?.(linear, size, false);
   if ((linear & 0xfff) + size <= 4096) return readFrame(cpu.memory, maddr, size);
   let value = readFrame(cpu.memory, maddr, 1);
   for (let i = 1; i < size; i++) {
@@ -85,6 +86,7 @@ export function storeLinear(
 ): number {
   const refused = probeLinear(cpu, linear, size, access);
   if (refused !== 0) return refused;
+  cpu.noteAccess?.(linear, size, true);
   if ((linear & 0xfff) + size <= 4096) {
     writeFrame(cpu.memory, cpu.translate(linear, access), size, value);
     return 0;
@@ -174,6 +176,7 @@ export function pushAll(cpu: Processor, stack: StackView, count: number, size: n
     if (!offsetAllowed(stack.access, stack.limit, lowest, bytes)) return stack.fault;
     const maddr = cpu.translate(linear, access);
     if (maddr >= 0) {
+      cpu.noteAccess?.(linear, bytes, true);
       for (let i = 1; i <= count; i++) {
         writeFrame(cpu.memory, maddr + bytes - i * size, size, $pushes[i - 1]!);
       }
