@@ -144,7 +144,8 @@ function account(hv: Hypervisor, now: number): void {
         -ACCOUNTING_NS,
         Math.min(ACCOUNTING_NS, vcpu.credit + (periods * ACCOUNTING_NS) / active),
       );
-      vcpu.priority = vcpu.credit > 0 ? PRIORITY_under : PRIORITY_over;
+      // Who just woke up and has not run yet keeps its boost.
+      if (vcpu.priority !== PRIORITY_boost) vcpu.priority = vcpu.credit > 0 ? PRIORITY_under : PRIORITY_over;
       vcpu.active = vcpu === hv.current || vcpu.queued;
     }
   }
