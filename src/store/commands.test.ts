@@ -1,0 +1,129 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { MachineView } from '../worker/protocol.ts';
+import type { LabActions } from './actions.ts';
+import { commandOfKey, createCommands, demoCommands, keyLabel, speedLabel } from './commands.ts';
+import { createLabStore } from './lab-store.ts';
+
+function setup() {
+  const store = createLabStore({ theme: 'light', projector: false });
+  const done: string[] = [];
+  const actions = new Proxy({} as LabActions, {
+    get: (_, name) => (value: unknown) => {
+      done.push(`${String(name)} ${JSON.stringify(value) ?? ''}`.trim());
+      return Promise.resolve();
+    },
+  });
+  const commands = createCommands(store, actions);
+  const press = (
+    key: string,
+    held: Partial<Record<'ctrlKey' | 'metaKey' | 'altKey' | 'shiftKey', boolean>> = {},
+  ) =>
+    commandOfKey(commands, { key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...held })
+      ?.id;
+  return { store, done, actions, commands, press };
+}
+
+const machine = (mode: MachineView['mode']): MachineView => ({
+  view: 'machine',
+  mode,
+  reason: '',
+  virtualNs: 0,
+  instructions: 0,
+  mips: 0,
+  speed: 1,
+  memoryMiB: 64,
+  freeFrames: 0,
+  failure: null,
+});
+
+describe('keys', () => {
+  it('mean their command, with and without Caps Lock', () => {
+    const { press } = setup();
+    expect(press('r')).toBe('run');
+    expect(press('R')).toBe('run');
+    expect(press('R', { shiftKey: true })).toBe('reset');
+    expect(press('?', { shiftKey: true })).toBe('keys');
+    expect(press('+', { shiftKey: true })).toBe('faster');
+    expect(press('F6')).toBe('next-panel');
+    expect(press('F6', { shiftKey: true })).toBe('previous-panel');
+  });
+  it('with Ctrl or Cmd mean only commands that ask for it', () => {
+    const { press } = setup();
+    expect(press('k', { ctrlKey: true })).toBe('palette');
+    expect(press('k', { metaKey: true })).toBe('palette');
+    expect(press('k')).toBeUndefined();
+    expect(press('r', { ctrlKey: true })).toBeUndefined();
+    expect(press('r', { altKey: true })).toBeUndefined();
+  });
+  it('are each used once', () => {
+    const { commands } = setup();
+    const keys = commands.map((c) => c.key).filter((k) => k !== undefined);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+  it('are written as the keyboard has them', () => {
+    expect(keyLabel('Mod+k', false)).toBe('Ctrl K');
+    expect(keyLabel('Mod+k', true)).toBe('⌘K');
+    expect(keyLabel('Shift+R', false)).toBe('Shift R');
+    expect(keyLabel('+', false)).toBe('+');
+    expect(keyLabel('-', false)).toBe('−');
+  });
+});
+
+describe('a command that cannot be done', () => {
+  const why = (mode: MachineView['mode'] | null, id: string) => {
+    const { store, commands } = setup();
+    if (mode !== null) store.setState({ views: { machine: machine(mode) } });
+    return commands.find((c) => c.id === id)!.disabled(store.getState());
+  };
+  it('says why', () => {
+    expect(why(null, 'step-instruction')).toBe('The engine is starting.');
+    expect(why('empty', 'run')).toBe('There is no domain yet.');
+    expect(why('running', 'step-instruction')).toBe('Pause first.');
+    expect(why('ended', 'run')).toBe('Every domain has ended.');
+  });
+  it('is enabled again when it can', () => {
+    expect(why('paused', 'step-instruction')).toBeNull();
+    expect(why('running', 'run')).toBeNull();
+  });
+});
+
+describe('commands', () => {
+  it('do what the lab calls them', () => {
+    const { commands, done } = setup();
+    const perform = (id: string) => commands.find((c) => c.id === id)!.perform();
+    perform('run');
+    perform('step-hypercall');
+    perform('next-domain');
+    expect(done).toEqual(['toggleRun', 'step "hypercall"', 'selectNeighbour 1']);
+  });
+  it('go through the speeds and stop at the ends', () => {
+    const { store, commands, done } = setup();
+    commands.find((c) => c.id === 'faster')!.perform();
+    store.setState({ speed: 0 });
+    commands.find((c) => c.id === 'faster')!.perform();
+    expect(done.filter((d) => d.startsWith('setSpeed'))).toEqual(['setSpeed 0', 'setSpeed 0']);
+    expect([speedLabel(1), speedLabel(0), speedLabel(0.0001)]).toEqual([
+      'real time',
+      'unlimited',
+      '1/10 000',
+    ]);
+  });
+  it('boot each demo of the gallery', () => {
+    const { store, actions } = setup();
+    const demo = { id: 'hello', title: 'Hello', story: '', watch: [], domains: [] };
+    expect(demoCommands(store.getState(), actions)).toEqual([]);
+    store.setState({ gallery: { state: 'ready', demos: [demo] } });
+    expect(demoCommands(store.getState(), actions).map((c) => c.label)).toEqual(['Boot Hello']);
+  });
+});
+
+describe('the palette', () => {
+  it('opens by its command', () => {
+    const { store, commands } = setup();
+    const listener = vi.fn();
+    store.subscribe(listener);
+    commands.find((c) => c.id === 'palette')!.perform();
+    expect(store.getState().dialog).toBe('palette');
+    expect(listener).toHaveBeenCalledOnce();
+  });
+});
