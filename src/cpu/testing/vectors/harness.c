@@ -1,8 +1,8 @@
 /*
  * Runs single instructions on this machine's processor and writes down what they did.
  *
- *   gcc -m32 -O1 -fno-stack-protector -o harness harness.c
- *   harness IMAGE CASES OUTCOMES
+ *   gcc -m32 -O1 -static -no-pie -fno-stack-protector -o harness harness.c
+ *   harness IMAGE CASES OUTCOMES SHIFT
  *
  * IMAGE: the initial contents of the data pages and of the stack page. CASES and OUTCOMES: arrays of the structs
  * below, as make.ts writes and reads them. Every case is entered by returning from a signal handler with the case's
@@ -10,7 +10,8 @@
  * REP string or x87 case, or the fault that the instruction raises. The x87 state goes in by FRSTOR in front of the
  * instruction and out by FNSAVE behind it.
  *
- * The layout of memory and of the LDT is that of state.ts.
+ * The layout of memory and of the LDT is that of state.ts. This program's own memory is not part of it: SHIFT (MiB)
+ * and the linker move it elsewhere for a second run, and a case that sees the difference is not used.
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
@@ -220,7 +221,9 @@ static void *load(const char *name, size_t *size) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
+  size_t shift = (size_t)atoi(argv[4]) << 20;
+  if (shift != 0) mmap(0, shift, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   map(CODE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
   map(DATA, DATA_SIZE, PROT_READ | PROT_WRITE);
   map(STACK, STACK_SIZE, PROT_READ | PROT_WRITE);

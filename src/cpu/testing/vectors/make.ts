@@ -106,15 +106,14 @@ function shorten(spec: CaseSpec): CaseSpec {
   return { ...spec, small: spec.small | 2 };
 }
 
-function runOnHardware(folder: string, cases: CaseSpec[]): Outcome[] {
+/** @param run which of the two programs, which differ in where their own memory lies */
+function runOnHardware(folder: string, cases: CaseSpec[], run: 0 | 1): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let first = 0; first < cases.length; ) {
     const batch = cases.slice(first, first + BATCH);
     writeFileSync(join(folder, 'cases'), encodeCases(batch, first));
-    execFileSync(
-      join(folder, 'harness'),
-      ['image', 'cases', 'outcomes'].map((name) => join(folder, name)),
-    );
+    const files = ['image', 'cases', 'outcomes'].map((name) => join(folder, name));
+    execFileSync(join(folder, `harness${run}`), [...files, run === 0 ? '0' : '96']);
     const bytes = new Uint8Array(readFileSync(join(folder, 'outcomes')));
     if (bytes.length !== batch.length * OUTCOME_SIZE) throw new Error('the harness wrote too little');
     let again = false;
@@ -133,28 +132,41 @@ function runOnHardware(folder: string, cases: CaseSpec[]): Outcome[] {
   return outcomes;
 }
 
-function refuseDifferences(
-  cases: readonly CaseSpec[],
-  once: readonly Outcome[],
-  twice: readonly Outcome[],
-): void {
-  const differing = cases.flatMap((spec, index) => {
-    const [first, second] = [once[index], twice[index]].map(
-      (outcome) => outcome && JSON.stringify(pack([spec], [outcome]).join()),
+function sameOutcome(spec: CaseSpec, one: Outcome | undefined, other: Outcome | undefined): boolean {
+  if (one === undefined || other === undefined) return false;
+  return Buffer.compare(pack([spec], [one]), pack([spec], [other])) === 0;
+}
+
+/**
+ * Runs every case in two programs. One that sees a difference has met the harness's own memory with a random address;
+ * a NOP takes its place.
+ */
+function settle(folder: string, cases: CaseSpec[]): Outcome[] {
+  for (let round = 0; round < 4; round++) {
+    const once = runOnHardware(folder, cases, 0);
+    const twice = runOnHardware(folder, cases, 1);
+    const differing = cases.flatMap((spec, index) =>
+      sameOutcome(spec, once[index], twice[index]) ? [] : [index],
     );
-    return first === second
-      ? []
-      : [
-          `${Buffer.from(spec.code).toString('hex')}\n  ${JSON.stringify(once[index])}\n  ${JSON.stringify(twice[index])}`,
-        ];
-  });
-  if (differing.length > 0)
-    throw new Error(`${differing.length} cases differ in two runs:\n${differing.slice(0, 20).join('\n')}`);
+    if (differing.length === 0) return once;
+    for (const index of differing) {
+      const spec = cases[index];
+      if (spec === undefined) continue;
+      process.stdout.write(`not used: ${Buffer.from(spec.code).toString('hex')}\n`);
+      cases[index] = { ...spec, code: Uint8Array.of(0x90), mode: STEP, pokes: [] };
+    }
+    if (differing.length > 100) break;
+  }
+  throw new Error('the processor contradicts itself');
 }
 
 function build(folder: string): void {
-  const flags = ['-m32', '-O1', '-fno-stack-protector', '-o', join(folder, 'harness')];
-  execFileSync('gcc', [...flags, join(HERE, 'harness.c')], { stdio: 'inherit' });
+  for (const [run, text] of ['0x08048000', '0x0a000000'].entries()) {
+    const flags = ['-m32', '-O1', '-static', '-no-pie', '-fno-stack-protector', `-Wl,-Ttext-segment=${text}`];
+    execFileSync('gcc', [...flags, '-o', join(folder, `harness${run}`), join(HERE, 'harness.c')], {
+      stdio: 'inherit',
+    });
+  }
   writeFileSync(join(folder, 'image'), memoryImage());
 }
 
@@ -163,8 +175,7 @@ try {
   build(folder);
   for (const subject of ['integer', 'x87'] as const) {
     const cases = generate(subject);
-    const outcomes = runOnHardware(folder, cases);
-    refuseDifferences(cases, outcomes, runOnHardware(folder, cases));
+    const outcomes = settle(folder, cases);
     const packed = pack(cases, outcomes);
     const zipped = gzipSync(packed, { level: 9 });
     writeFileSync(join(HERE, `${subject}.vec.gz`), zipped);
