@@ -192,9 +192,7 @@ describe('scheduling', () => {
           const at = g.hv.now() + 7 * MS;
           yield* setTimer(g, at);
           yield* g.call(29, BLOCK);
-          g.log.push(
-            `${(g.hv.now() - at) / MS < 1} ${(g.hv.now() / MS).toFixed(2)} ${((g.hv.now() - at) / MS).toFixed(2)} ${g.vcpu.priority} ${g.vcpu.credit}`,
-          );
+          g.log.push(String((g.hv.now() - at) / MS < 1));
         }
       },
     ]);
