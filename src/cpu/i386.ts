@@ -10,13 +10,13 @@ import { decodeInstruction, MAX_INSTRUCTION_LENGTH } from './decode-instruction.
 import { ARITHMETIC_FLAGS, carryWord, EFLAGS_BITS, packFlags, RF, signWord, TF, zeroWord } from './flags.ts';
 import { CodePages } from './interpreter/code-pages.ts';
 import { Decoder, MODE_CODE32, MODE_SEGMENTED, MODE_STACK32 } from './interpreter/decode.ts';
-import { HANDLER_STALE } from './interpreter/dispatch.ts';
 import { interpreterFor } from './interpreter/instantiate.ts';
 import * as map from './interpreter/memory-map.ts';
 import type { RareInstruction } from './interpreter/rare-instruction.ts';
 import {
   EXIT_FAULT,
   EXIT_LEAVE,
+  HANDLER_STALE,
   NEXT_POSITION,
   R_IMMEDIATE,
   R_POSITION,
@@ -444,6 +444,9 @@ export class I386 implements Processor {
     u32[DR + 6]! |= hits;
     this.sink.exception(VECTOR_DB, -1);
     return true;
+  }
+  noteAccess(linear: number, size: number, write: boolean): void {
+    if (this.watching) this.noteData(linear, size, write);
   }
   private noteData(linear: number, size: number, write: boolean): void {
     const { u32 } = this;

@@ -6,9 +6,8 @@
  */
 import { FRAME_HAS_CODE, type PhysicalMemory } from '../physical-memory.ts';
 import type { TlbLog } from '../tlb.ts';
-import { HANDLER_STALE } from './dispatch.ts';
 import { ENTRY_TABLE_COUNT, ENTRY_TABLE_SIZE, ENTRY_TABLES, RECORDS, RECORDS_END } from './memory-map.ts';
-import { RECORD_SIZE } from './records.ts';
+import { HANDLER_STALE, RECORD_SIZE } from './records.ts';
 
 export interface CodePage {
   readonly mfn: number;

@@ -15,10 +15,6 @@ import {
   EA_SIZE_SHIFT,
   EA_WRITE,
   EA_XLAT,
-  HANDLER_ADDRESS,
-  HANDLER_CHAIN,
-  HANDLER_GOTO,
-  HANDLER_STRADDLE,
   type Interpreter,
   RAISE_CODE_SHIFT,
   V_ADDRESS16,
@@ -27,7 +23,7 @@ import {
   V_SIZE16,
 } from './dispatch.ts';
 import { RareInstruction } from './rare-instruction.ts';
-import { RECORD_SIZE } from './records.ts';
+import { HANDLER_ADDRESS, HANDLER_CHAIN, HANDLER_GOTO, HANDLER_STRADDLE, RECORD_SIZE } from './records.ts';
 
 /** Mode bits: part of the key of decoded pages. */
 export const MODE_CODE32 = 1,
@@ -227,7 +223,7 @@ export class Decoder {
     if (opcode === 0x0f) opcode = 0x0f00 | u8[p++]!;
     let modrm = -1;
     if (takesModrm(opcode)) modrm = u8[p++]!;
-    const number = rowNumber(opcode, modrm < 0 ? 0 : modrm);
+    const number = rowNumber(opcode, Math.max(modrm, 0));
     if (number === NO_ROW) {
       if (p - base > end) return -1;
       return this.raise(at, p - base, VECTOR_UD, -1);

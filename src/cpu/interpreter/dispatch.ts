@@ -4,45 +4,19 @@
  * the default case calls and into which a case leaves when its fast way is closed.
  */
 import { invariant } from '../../base/assert.ts';
-import { type Callable, type FunctionBuilder, ModuleBuilder } from '../../wasm/encoder.ts';
+import { type Callable, ModuleBuilder } from '../../wasm/encoder.ts';
 import * as w from '../../wasm/opcodes.ts';
 import { I32 } from '../../wasm/opcodes.ts';
-import { addressOf, CS } from '../layout.ts';
+import { addressOf } from '../layout.ts';
 import type { Emitter, EmitterTable, Meaning } from '../meaning/site.ts';
 import type { Row } from '../opcodes/row.ts';
 import { hasModrm } from '../opcodes/table.ts';
 import { defineHelpers, type Helpers } from './helpers.ts';
 import { isHot, sameRecord } from './hot.ts';
-import { CODE_BASE, EA_LINEAR, EA_OFFSET, EA_SEGMENT, STINT_LEFT, TLB_BASE } from './memory-map.ts';
-import {
-  EXIT_BUDGET,
-  EXIT_FAULT,
-  EXIT_LEAVE,
-  R_BASE,
-  R_DISPLACEMENT,
-  R_HANDLER,
-  R_IMMEDIATE,
-  R_INDEX,
-  R_POSITION,
-  RECORD_SIZE,
-  STATUS_ADDRESS,
-  STATUS_FAULT,
-} from './records.ts';
-import { type AddressForm, type Exits, type Frame, InlineSite, OuterSite, type Variant } from './sites.ts';
-
-/** Cases of the loop that belong to no row. */
-export const HANDLER_NONE = 0;
-/** Go on at this record's position, by look-up. */
-export const HANDLER_GOTO = 1;
-/** The same, for records whose code has changed. */
-export const HANDLER_STALE = 2;
-/** Go on at this record's position, in the same page; the immediate field is the record once it is known. */
-export const HANDLER_CHAIN = 3;
-/** The instruction here reaches into the next page. */
-export const HANDLER_STRADDLE = 4;
-/** Address record for flat 32-bit addressing. */
-export const HANDLER_ADDRESS = 5;
-const FIRST_CASE = 6;
+import { type Case, pushFlatAddress, writeDriver, writeHotLoop } from './loop.ts';
+import { EA_LINEAR, EA_OFFSET, EA_SEGMENT } from './memory-map.ts';
+import { FIRST_CASE, R_IMMEDIATE, STATUS_ADDRESS, STATUS_FAULT } from './records.ts';
+import { type AddressForm, OuterSite, type Variant } from './sites.ts';
 
 /** Index of a row's variant in the handler tables: row * 16 + these bits. */
 export const V_SIZE16 = 1,
@@ -116,13 +90,6 @@ function* variants(row: Row): Generator<{ bits: number; variant: Variant }> {
   }
 }
 
-interface Case {
-  readonly emitter: Emitter;
-  readonly variant: Variant;
-  readonly form: AddressForm;
-  readonly near: boolean;
-}
-
 /** Copies a variant's handler to those that mean the same. */
 function spread(table: Uint16Array, row: Row, number: number): void {
   const at = number * 16;
@@ -140,7 +107,6 @@ function spread(table: Uint16Array, row: Row, number: number): void {
 export function buildInterpreter(
   rows: readonly Row[],
   meanings: readonly (EmitterTable | Meaning)[],
-  frames: number,
 ): Interpreter {
   const m = new ModuleBuilder();
   const helpers = defineHelpers(m);
@@ -208,7 +174,8 @@ export function buildInterpreter(
   table.push(...rest);
   invariant(table.length < 65536, 'more handlers than a record can name');
   m.table(table);
-  writeLoop(run, handlerType, cases, helpers);
+  const hot = writeHotLoop(m, cases);
+  writeDriver(run, hot, handlerType, helpers);
   m.export('run', run);
   return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
 }
@@ -235,15 +202,6 @@ function raiseFunction(m: ModuleBuilder): Callable {
 
 function rareFunction(m: ModuleBuilder, helpers: Helpers): Callable {
   return m.func([I32, I32, I32], [I32]).get(0).get(1).call(helpers.rare);
-}
-
-/** base + index << scale + displacement, of a record in `record`. */
-function pushFlatAddress(f: FunctionBuilder, record: number, withIndex: boolean): void {
-  f.get(record).mem(w.I32_LOAD8_U, R_BASE).mem(w.I32_LOAD, GPR);
-  f.get(record).mem(w.I32_LOAD, R_DISPLACEMENT).op(w.I32_ADD);
-  if (!withIndex) return;
-  f.get(record).mem(w.I32_LOAD8_U, R_INDEX).const(0xfc).op(w.I32_AND).mem(w.I32_LOAD, GPR);
-  f.get(record).mem(w.I32_LOAD8_U, R_INDEX).const(3).op(w.I32_AND, w.I32_SHL, w.I32_ADD);
 }
 
 /** An address with everything: 16-bit addressing, segment checks, BT's bit number. */
@@ -286,235 +244,4 @@ function addressFunction(m: ModuleBuilder, helpers: Helpers): Callable {
   f.end().end();
   f.const(0).get(linear).mem(w.I32_STORE, EA_LINEAR);
   return f.const(STATUS_ADDRESS);
-}
-
-function writeLoop(f: FunctionBuilder, handlerType: number, cases: readonly Case[], helpers: Helpers): void {
-  const [left, tlb, code, target, lin, status] = [0, 1, 2, 3, 4, 5].map(() => f.local(I32)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const frame: Frame = {
-    f,
-    record: f.local(I32),
-    pageEip: f.local(I32),
-    address: f.local(I32),
-    flagZero: f.local(I32),
-    flagSign: f.local(I32),
-    flagCarry: f.local(I32),
-    scratchLocals: new Map(),
-  };
-  const { record, pageEip, address } = frame;
-  const flagWords = [
-    [frame.flagZero, addressOf('flagZero')],
-    [frame.flagSign, addressOf('flagSign')],
-    [frame.flagCarry, addressOf('flagCarry')],
-    [left, STINT_LEFT],
-  ] as const;
-  const spill = (): void => {
-    for (const [local, at] of flagWords) f.const(0).get(local).mem(w.I32_STORE, at);
-  };
-  const reload = (): void => {
-    for (const [local, at] of flagWords) f.const(0).mem(w.I32_LOAD, at).set(local);
-  };
-  const loadTables = (): void => {
-    f.const(0).mem(w.I32_LOAD, TLB_BASE).set(tlb).const(0).mem(w.I32_LOAD, CODE_BASE).set(code);
-  };
-  const setEip = (push: () => void): void => {
-    f.const(0);
-    push();
-    f.mem(w.I32_STORE, addressOf('eip'));
-  };
-  const recordEip = (): void => {
-    f.get(record).mem(w.I32_LOAD16_U, R_POSITION).get(pageEip).op(w.I32_ADD);
-  };
-  const countOne = (): FunctionBuilder => f.get(left).const(1).op(w.I32_SUB).tee(left);
-
-  reload();
-  loadTables();
-  f.const(0).mem(w.I32_LOAD, addressOf('eip')).set(target);
-
-  // Ways out, from the outside in. `status` holds what to return.
-  const finish = f.block();
-  const stopAtTarget = f.block();
-  const stopAtRecord = f.block();
-  const resolve = f.loop();
-  // --- where is the record of `target`?
-  f.get(target).const(0).mem(w.I32_LOAD, addressOf('segBase', CS)).op(w.I32_ADD).tee(lin);
-  f.const(10)
-    .op(w.I32_SHR_U)
-    .const(0x3ffffc)
-    .op(w.I32_AND)
-    .get(code)
-    .op(w.I32_ADD)
-    .mem(w.I32_LOAD)
-    .tee(record);
-  f.if();
-  f.get(record)
-    .get(lin)
-    .const(4095)
-    .op(w.I32_AND)
-    .const(2)
-    .op(w.I32_SHL, w.I32_ADD)
-    .mem(w.I32_LOAD)
-    .set(record);
-  f.end();
-  f.get(record).op(w.I32_EQZ);
-  f.if();
-  setEip(() => f.get(target));
-  f.get(target).call(helpers.fetch).tee(record).op(w.I32_EQZ);
-  f.if();
-  f.const(EXIT_FAULT).const(EXIT_LEAVE);
-  f.const(0)
-    .mem(w.I32_LOAD, addressOf('faultVector'))
-    .const(0)
-    .op(w.I32_GE_S, w.SELECT)
-    .set(status)
-    .br(finish);
-  f.end();
-  f.end();
-  f.get(target).get(lin).const(4095).op(w.I32_AND, w.I32_SUB).set(pageEip);
-
-  const next = f.loop();
-  const linkBlock = f.block();
-  const slow = f.block();
-  // --- one block for each case, the first innermost
-  const labels: number[] = [];
-  const total = FIRST_CASE + cases.length;
-  for (let i = total - 1; i >= 0; i--) labels[i] = f.block();
-  f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).brTable(labels, slow);
-  const exits: Exits = {
-    next,
-    resolve,
-    slow,
-    link: linkBlock,
-    stopAtRecord,
-    stopAtTarget,
-    target,
-    left,
-    tlb,
-  };
-
-  f.end().op(w.UNREACHABLE); // HANDLER_NONE
-  for (const _ of [HANDLER_GOTO, HANDLER_STALE]) {
-    f.end();
-    recordEip();
-    f.set(target).br(resolve);
-  }
-  f.end(); // HANDLER_CHAIN
-  f.get(record).mem(w.I32_LOAD, R_IMMEDIATE).tee(lin);
-  f.if();
-  f.get(lin).set(record).br(next);
-  f.end();
-  recordEip();
-  f.set(target);
-  setEip(() => f.get(target));
-  f.get(target).call(helpers.fetch).tee(lin).op(w.I32_EQZ);
-  f.if();
-  f.const(EXIT_FAULT).const(EXIT_LEAVE);
-  f.const(0)
-    .mem(w.I32_LOAD, addressOf('faultVector'))
-    .const(0)
-    .op(w.I32_GE_S, w.SELECT)
-    .set(status)
-    .br(finish);
-  f.end();
-  f.get(record).get(lin).mem(w.I32_STORE, R_IMMEDIATE).get(lin).set(record).br(next);
-  f.end(); // HANDLER_STRADDLE
-  recordEip();
-  f.tee(target).set(lin);
-  setEip(() => f.get(target));
-  f.get(target).call(helpers.straddle).tee(record).brIf(next);
-  f.const(EXIT_FAULT).const(EXIT_LEAVE);
-  f.const(0)
-    .mem(w.I32_LOAD, addressOf('faultVector'))
-    .const(0)
-    .op(w.I32_GE_S, w.SELECT)
-    .set(status)
-    .br(finish);
-  f.end(); // HANDLER_ADDRESS
-  pushFlatAddress(f, record, true);
-  f.set(address).get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record).br(next);
-
-  for (const { emitter, variant, form, near } of cases) {
-    f.end();
-    const site = new InlineSite(frame, variant, exits, near);
-    if (form !== 'none') {
-      pushFlatAddress(f, record, form === 'indexed');
-      f.set(address);
-    }
-    emitter(site);
-    site.finishCase();
-  }
-
-  // --- out of line
-  f.end();
-  spill();
-  f.get(record)
-    .get(pageEip)
-    .get(address)
-    .get(record)
-    .mem(w.I32_LOAD16_U, R_HANDLER)
-    .callIndirect(handlerType)
-    .set(status);
-  reload();
-  const isAddress = f.block();
-  const isLeave = f.block();
-  const isRepeat = f.block();
-  const isFault = f.block();
-  const isJump = f.block();
-  const isNext = f.block();
-  f.get(status).brTable([isNext, isJump, isFault, isRepeat, isLeave], isAddress);
-  f.end();
-  f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record);
-  countOne().brIf(next).br(stopAtRecord);
-  f.end(); // a jump
-  loadTables();
-  f.const(0).mem(w.I32_LOAD, addressOf('eip')).set(target);
-  countOne().brIf(resolve).br(stopAtTarget);
-  f.end(); // a fault
-  setEip(recordEip);
-  f.const(EXIT_FAULT).set(status).br(finish);
-  f.end(); // a REP instruction goes on later
-  f.br(stopAtRecord);
-  f.end(); // the run loop is wanted
-  f.const(EXIT_LEAVE).set(status).br(finish);
-  f.end(); // an address
-  f.const(0).mem(w.I32_LOAD, EA_LINEAR).set(address);
-  f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record).br(next);
-
-  // --- a jump inside the page that is taken for the first time
-  f.end();
-  f.get(record).mem(w.I32_LOAD, R_DISPLACEMENT).get(pageEip).op(w.I32_ADD).set(target);
-  setEip(() => f.get(target));
-  countOne().op(w.DROP);
-  f.get(target).call(helpers.fetch).tee(lin).op(w.I32_EQZ);
-  f.if();
-  f.const(EXIT_FAULT).const(EXIT_LEAVE);
-  f.const(0)
-    .mem(w.I32_LOAD, addressOf('faultVector'))
-    .const(0)
-    .op(w.I32_GE_S, w.SELECT)
-    .set(status)
-    .br(finish);
-  f.end();
-  f.get(record).get(lin).mem(w.I32_STORE, R_IMMEDIATE).get(lin).set(record);
-  f.get(left).brIf(next).br(stopAtRecord);
-
-  f.end(); // next
-  f.op(w.UNREACHABLE);
-  f.end(); // resolve
-  f.op(w.UNREACHABLE);
-  f.end(); // stopAtRecord
-  setEip(recordEip);
-  f.const(EXIT_BUDGET).set(status).br(finish);
-  f.end(); // stopAtTarget
-  setEip(() => f.get(target));
-  f.const(EXIT_BUDGET).set(status);
-  f.end(); // finish
-  spill();
-  f.get(status);
 }

@@ -35,3 +35,7 @@ export const CODE_BASE = SCRATCH_BASE + 8;
 export const EA_LINEAR = SCRATCH_BASE + 12;
 export const EA_OFFSET = SCRATCH_BASE + 16;
 export const EA_SEGMENT = SCRATCH_BASE + 20;
+/** Where the dispatch loop stands while it is left: record, offset in CS of its page, address of the operand. */
+export const AT_RECORD = SCRATCH_BASE + 24;
+export const AT_PAGE_EIP = SCRATCH_BASE + 28;
+export const AT_ADDRESS = SCRATCH_BASE + 32;

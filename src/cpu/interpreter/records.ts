@@ -24,6 +24,20 @@ export const R_DISPLACEMENT = 8,
   R_IMMEDIATE = 12;
 export const NEXT_POSITION = RECORD_SIZE + R_POSITION;
 
+/** Cases of the loop that belong to no row. */
+export const HANDLER_NONE = 0;
+/** Go on at this record's position, by look-up. */
+export const HANDLER_GOTO = 1;
+/** The same, for records whose code has changed. */
+export const HANDLER_STALE = 2;
+/** Go on at this record's position, in the same page; the immediate field is the record once it is known. */
+export const HANDLER_CHAIN = 3;
+/** The instruction here reaches into the next page. */
+export const HANDLER_STRADDLE = 4;
+/** Address record for flat 32-bit addressing. */
+export const HANDLER_ADDRESS = 5;
+export const FIRST_CASE = 6;
+
 /** Results of an out-of-line handler. */
 export const STATUS_NEXT = 0;
 /** eip in the state block is where to go on; privilege and segments may have changed. */
