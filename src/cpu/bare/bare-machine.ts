@@ -2,7 +2,7 @@
  * A bare machine: one processor, ports, and interrupts that arrive when the guest lets them. Its guest owns ring 0.
  */
 import type { Processor } from '../cpu.ts';
-import { FLAG_IF } from '../rare/flag-rules.ts';
+import { IF } from '../flags.ts';
 import { BareSink } from './bare-sink.ts';
 import { Ports } from './ports.ts';
 import { stateWord } from './tables.ts';
@@ -36,7 +36,7 @@ export class BareMachine {
       if (this.sink.isShutDown) return 'triple-fault';
       if (this.sink.isHalted) return 'halted';
       // Interrupts wait for one instruction after STI or MOV SS; IF off is left by an exit that STI itself requests.
-      const shadowed = this.sink.hasWaiting && (this.cpu.eflags & FLAG_IF) !== 0;
+      const shadowed = this.sink.hasWaiting && (this.cpu.eflags & IF) !== 0;
       left -= this.cpu.run(shadowed && stateWord(this.cpu, 'interruptShadow') !== 0 ? 1 : left);
       if (this.asked) return 'asked';
     }

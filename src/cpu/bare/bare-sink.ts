@@ -5,6 +5,7 @@
  * Generating a Double Fault".
  */
 import type { Processor } from '../cpu.ts';
+import { IF } from '../flags.ts';
 import {
   refusalCode,
   refusalVector,
@@ -16,7 +17,6 @@ import {
   VECTOR_PF,
   VECTOR_TS,
 } from '../rare/descriptors.ts';
-import { FLAG_IF } from '../rare/flag-rules.ts';
 import { DESCRIPTOR_FAULT, type TrapSink } from '../trap-sink.ts';
 import { deliverThroughIdt, EXTERNAL, SOFTWARE } from './delivery.ts';
 import type { Ports } from './ports.ts';
@@ -79,7 +79,7 @@ export class BareSink implements TrapSink {
   /** @returns true if an interrupt was delivered. Only between run() calls. */
   deliverWaiting(): boolean {
     if (this.waiting.length === 0 || this.isShutDown) return false;
-    if ((this.cpu.eflags & FLAG_IF) === 0 || stateWord(this.cpu, 'interruptShadow') !== 0) return false;
+    if ((this.cpu.eflags & IF) === 0 || stateWord(this.cpu, 'interruptShadow') !== 0) return false;
     this.isHalted = false;
     this.deliver(this.waiting.shift()!, -1, false);
     return true;

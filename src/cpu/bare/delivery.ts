@@ -13,6 +13,7 @@
  * Task gates are refused like any other type that is no interrupt or trap gate: this processor has no task switch.
  */
 import type { Processor } from '../cpu.ts';
+import { IF, NT, RF, TF } from '../flags.ts';
 import { CS, ESP, SS } from '../layout.ts';
 import { $pushes, $stack, currentStack, espAfter, pageFault, pushAll } from '../rare/checked-access.ts';
 import { markAccessed } from '../rare/descriptor-fetch.ts';
@@ -40,7 +41,7 @@ import {
   VECTOR_SS,
   VECTOR_TS,
 } from '../rare/descriptors.ts';
-import { FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM } from '../rare/flag-rules.ts';
+import { VM } from '../rare/flag-rules.ts';
 import { DESCRIPTOR_FAULT } from '../trap-sink.ts';
 import { gateDescriptor, segmentDescriptor, stackOfRing, taskSelector } from './tables.ts';
 
@@ -131,7 +132,7 @@ export function deliverThroughIdt(
     $stack.user = 0;
     $stack.fault = refusal(VECTOR_SS, (ss & 0xfffc) | ext);
   }
-  $pushes[count++] = rf ? flags | FLAG_RF : flags;
+  $pushes[count++] = rf ? flags | RF : flags;
   $pushes[count++] = cpu.getSelector(CS);
   $pushes[count++] = returnEip;
   if (errorCode >= 0) $pushes[count++] = errorCode;
@@ -150,8 +151,8 @@ export function deliverThroughIdt(
   cpu.cpl = ring;
   cpu.setReg(ESP, espAfter($stack, count * size));
   cpu.eip = offset;
-  let cleared = FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM;
-  if (type === SYS_INTERRUPT_GATE32 || type === SYS_INTERRUPT_GATE16) cleared |= FLAG_IF;
+  let cleared = TF | NT | RF | VM;
+  if (type === SYS_INTERRUPT_GATE32 || type === SYS_INTERRUPT_GATE16) cleared |= IF;
   cpu.eflags = flags & ~cleared;
   return 0;
 }

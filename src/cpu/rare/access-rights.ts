@@ -3,6 +3,7 @@
  * Validation". A selector that cannot be used is an answer, never a fault; only reading the table can page-fault.
  */
 
+import { ZF } from '../flags.ts';
 import { DESCRIPTOR_FAULT } from '../trap-sink.ts';
 import { load, store } from './checked-access.ts';
 import { $descriptor, takeSinkFault } from './descriptor-fetch.ts';
@@ -27,7 +28,6 @@ import {
   selectorRpl,
 } from './descriptors.ts';
 import { finish } from './finish.ts';
-import { FLAG_ZF } from './flag-rules.ts';
 import { RARE_NEXT, type RareFunction, type RareMachine, type RareOperands } from './rare.ts';
 
 const typeMask = (types: readonly number[]): number => types.reduce((mask, type) => mask | (1 << type), 0);
@@ -39,7 +39,7 @@ const LAR_MASK = 0x00ffff00;
 
 function setZero(m: RareMachine, on: boolean): void {
   const flags = m.cpu.eflags;
-  m.cpu.eflags = on ? flags | FLAG_ZF : flags & ~FLAG_ZF;
+  m.cpu.eflags = on ? flags | ZF : flags & ~ZF;
 }
 
 /** The selector operand: 16 bits, whatever the operand size; or a negated refusal. */

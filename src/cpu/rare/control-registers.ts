@@ -5,6 +5,7 @@
  * CR0.PE cannot be cleared: this processor has no real mode, and the attempt is #GP(0).
  */
 import type { Processor } from '../cpu.ts';
+import { CR0_WP, CR4_PAE } from '../paging.ts';
 import { load } from './checked-access.ts';
 import { hasFeature } from './cpuid.ts';
 import { refusal, VECTOR_DB, VECTOR_GP, VECTOR_UD } from './descriptors.ts';
@@ -18,7 +19,6 @@ export const CR0_EM = 4;
 export const CR0_TS = 8;
 export const CR0_ET = 0x10;
 export const CR0_NE = 0x20;
-export const CR0_WP = 0x1_0000;
 export const CR0_AM = 0x4_0000;
 export const CR0_NW = 0x2000_0000;
 export const CR0_CD = 0x4000_0000;
@@ -29,7 +29,6 @@ const CR0_PAGING = CR0_PG | CR0_WP;
 
 export const CR4_TSD = 1 << 2;
 export const CR4_DE = 1 << 3;
-export const CR4_PAE = 1 << 5;
 export const CR4_PCE = 1 << 8;
 export const CR4_OSFXSR = 1 << 9;
 export const CR4_OSXMMEXCPT = 1 << 10;

@@ -2,18 +2,20 @@
  * PUSHF, POPF, CLI, STI. Intel SDM vol. 2. CLI and STI need CPL <= IOPL, else #GP(0); POPF ignores what it may not
  * change. There are no virtual interrupts (CR4.VME, CR4.PVI are reserved on this processor).
  */
+
+import { IF, RF } from '../flags.ts';
 import { ESP } from '../layout.ts';
 import { $pushes, currentStack, espAfter, moveStackPointer, peekStack, pushAll } from './checked-access.ts';
 import { refusal, VECTOR_GP } from './descriptors.ts';
 import { finish } from './finish.ts';
-import { FLAG_IF, FLAG_RF, FLAG_VM, iopl, mergeFlags, noteInterruptFlag } from './flag-rules.ts';
+import { iopl, mergeFlags, noteInterruptFlag, VM } from './flag-rules.ts';
 import { RARE_NEXT, type RareFunction } from './rare.ts';
 
 /** VM and RF are pushed as 0. */
 export const pushf: RareFunction = (m, insn) => {
   const size = insn.operandSize >>> 3;
   const stack = currentStack(m.cpu);
-  $pushes[0] = m.cpu.eflags & ~(FLAG_VM | FLAG_RF);
+  $pushes[0] = m.cpu.eflags & ~(VM | RF);
   const refused = pushAll(m.cpu, stack, 1, size);
   if (refused === 0) m.cpu.setReg(ESP, espAfter(stack, size));
   return finish(m, refused);
@@ -26,7 +28,7 @@ export const popf: RareFunction = (m, insn) => {
   if (popped < 0) return finish(m, -popped);
   moveStackPointer(cpu, size);
   const before = cpu.eflags;
-  cpu.eflags = mergeFlags(cpu, popped, size, 0) & ~FLAG_RF;
+  cpu.eflags = mergeFlags(cpu, popped, size, 0) & ~RF;
   noteInterruptFlag(m, before);
   return RARE_NEXT;
 };
@@ -34,7 +36,7 @@ export const popf: RareFunction = (m, insn) => {
 export const cli: RareFunction = (m) => {
   const flags = m.cpu.eflags;
   if (m.cpu.cpl > iopl(flags)) return finish(m, refusal(VECTOR_GP, 0));
-  m.cpu.eflags = flags & ~FLAG_IF;
+  m.cpu.eflags = flags & ~IF;
   return RARE_NEXT;
 };
 
@@ -42,8 +44,8 @@ export const cli: RareFunction = (m) => {
 export const sti: RareFunction = (m) => {
   const flags = m.cpu.eflags;
   if (m.cpu.cpl > iopl(flags)) return finish(m, refusal(VECTOR_GP, 0));
-  if ((flags & FLAG_IF) === 0) {
-    m.cpu.eflags = flags | FLAG_IF;
+  if ((flags & IF) === 0) {
+    m.cpu.eflags = flags | IF;
     m.setState('interruptShadow', 1);
     m.sink.interruptsEnabled?.();
   }

@@ -2,17 +2,18 @@
  * Instructions that raise: INT n, INT3, INTO, INT1, BOUND, UD. Intel SDM vol. 2. What becomes of an interrupt is the
  * sink's business: it owns the gates.
  */
+
+import { OF } from '../flags.ts';
 import { load } from './checked-access.ts';
 import { VECTOR_BP, VECTOR_BR, VECTOR_DB, VECTOR_OF, VECTOR_UD } from './descriptors.ts';
 import { finish } from './finish.ts';
-import { FLAG_OF } from './flag-rules.ts';
 import { RARE_NEXT, type RareFunction } from './rare.ts';
 import { afterOffset } from './segments.ts';
 
 export const intN: RareFunction = (m, insn) => m.softwareInterrupt(insn.immediate & 0xff);
 export const int3: RareFunction = (m) => m.trap(VECTOR_BP, -1);
 export const int1: RareFunction = (m) => m.trap(VECTOR_DB, -1);
-export const into: RareFunction = (m) => (m.cpu.eflags & FLAG_OF ? m.trap(VECTOR_OF, -1) : RARE_NEXT);
+export const into: RareFunction = (m) => (m.cpu.eflags & OF ? m.trap(VECTOR_OF, -1) : RARE_NEXT);
 export const undefinedInstruction: RareFunction = (m) => m.raise(VECTOR_UD, -1);
 
 /** BOUND: a signed index against the signed bounds at memory: lower, then upper. */

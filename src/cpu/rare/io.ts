@@ -2,11 +2,13 @@
  * IN, OUT, INS, OUTS. Intel SDM vol. 1, "Protected-Mode I/O": allowed with CPL <= IOPL, else if the sink's I/O bitmap
  * says so, else #GP(0). String forms move one element at a time, so a REP can be interrupted and restarted anywhere.
  */
+
+import { DF } from '../flags.ts';
 import { ECX, EDI, EDX, ES, ESI } from '../layout.ts';
 import { load, probeStore, store } from './checked-access.ts';
 import { refusal, VECTOR_GP } from './descriptors.ts';
 import { finish } from './finish.ts';
-import { FLAG_DF, iopl } from './flag-rules.ts';
+import { iopl } from './flag-rules.ts';
 import {
   RARE_NEXT,
   RARE_REPEAT,
@@ -58,7 +60,7 @@ function setIndex(m: RareMachine, insn: RareOperands, register: number, value: n
 
 /** Moves the index register one element on and counts a REP down. */
 function step(m: RareMachine, insn: RareOperands, register: number, size: number): RareStatus {
-  const by = m.cpu.eflags & FLAG_DF ? -size : size;
+  const by = m.cpu.eflags & DF ? -size : size;
   setIndex(m, insn, register, getIndex(m, insn, register) + by);
   if (insn.rep === 0) return RARE_NEXT;
   const left = getIndex(m, insn, ECX) - 1;

@@ -2,6 +2,7 @@
  * CPUID, time stamp, performance counters, model-specific registers. Intel SDM vol. 2; vol. 4 for the registers.
  */
 import { addressOf, EAX, EBX, ECX, EDX } from '../layout.ts';
+import { EFER_NXE } from '../paging.ts';
 import { CR4_PCE, CR4_TSD } from './control-registers.ts';
 import { cpuid, hasFeature } from './cpuid.ts';
 import { refusal, VECTOR_GP } from './descriptors.ts';
@@ -49,7 +50,6 @@ export const rdpmc: RareFunction = (m) => {
 
 export const MSR_TSC = 0x10;
 export const MSR_EFER = 0xc0000080;
-export const EFER_NXE = 1 << 11;
 const EFER_DEFINED = hasFeature('NX') ? EFER_NXE : 0;
 
 export const rdmsr: RareFunction = (m) => {
