@@ -18,7 +18,7 @@ import type { BuildRequest } from '../xen/toolstack/build-domain.ts';
 import type { ImageError } from '../xen/toolstack/image-error.ts';
 import { type ConsoleSink, Toolstack } from '../xen/toolstack/toolstack.ts';
 import { InputLog, type InputReplay } from './input-log.ts';
-import { type RunResult, runUntil } from './run-loop.ts';
+import { type RunResult, runUntil, type StepKind, stepOnce } from './run-loop.ts';
 
 export interface MachineOptions {
   /** Machine RAM in MiB, 16 to 1024. */
@@ -89,6 +89,14 @@ export class Machine {
   run(untilCycle: number): RunResult {
     invariant(Number.isFinite(untilCycle), 'a run needs an end');
     return runUntil(this, untilCycle);
+  }
+
+  /**
+   * To the end of one instruction, to after the next hypercall, or to after the next event or exception that is
+   * delivered to a guest: 'stopped'. At most to `untilCycle`, otherwise as run().
+   */
+  step(kind: StepKind, untilCycle: number): RunResult {
+    return stepOnce(this, kind, untilCycle);
   }
 
   /** Name of an address in a domain's image. */

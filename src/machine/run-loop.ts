@@ -3,6 +3,7 @@
  * its rings, lets idle time pass, and steps. Everything here happens at cycles that do not depend on how the caller
  * cuts the run.
  */
+import { BREAK_ON_DELIVERY, BREAK_ON_HYPERCALL } from '../xen/hypervisor.ts';
 import { runSlice } from '../xen/run.ts';
 import type { Machine } from './machine.ts';
 
@@ -53,5 +54,27 @@ function giveLoggedInput(machine: Machine): void {
   if (!replay) return;
   for (let entry = replay.take(machine.now); entry; entry = replay.take(machine.now)) {
     machine.input(entry.domid, entry.bytes);
+  }
+}
+
+export type StepKind = 'instruction' | 'hypercall' | 'event';
+
+export function stepOnce(machine: Machine, kind: StepKind, untilCycle: number): RunResult {
+  const { hv } = machine;
+  if (kind === 'instruction') return stepInstruction(machine, untilCycle);
+  hv.breakOn = kind === 'hypercall' ? BREAK_ON_HYPERCALL : BREAK_ON_DELIVERY;
+  const result = runUntil(machine, untilCycle);
+  hv.breakOn = 0;
+  return result;
+}
+
+/** One instruction, or one iteration of a repeated one; idle time and switches before it pass first. */
+function stepInstruction(machine: Machine, untilCycle: number): RunResult {
+  const before = machine.instructions;
+  for (;;) {
+    const result = runUntil(machine, Math.min(untilCycle, machine.now + 1));
+    if (machine.instructions !== before) return { kind: 'stopped', nextDeadline: result.nextDeadline };
+    if (result.kind === 'ended' || machine.now >= untilCycle) return result;
+    if (result.kind === 'idle') runUntil(machine, Math.min(untilCycle, result.nextDeadline));
   }
 }
