@@ -1,8 +1,9 @@
 /** Hypercalls 14 and 22: update_va_mapping, and the form whose frame belongs to another domain. */
-import { EFAULT, EPERM, ESRCH } from '../abi/errno.ts';
-import { deny, refuseDenied } from '../denial.ts';
+import { EFAULT, EPERM } from '../abi/errno.ts';
+import { refuseDenied } from '../denial.ts';
 import { frameOwnerFor } from '../foreign.ts';
 import { flushPage, flushTlb } from '../mmuext-op.ts';
+import { refuseWith } from '../refuse.ts';
 import { updateVaMapping } from '../update-va-mapping.ts';
 import type { Caller, HypercallRow } from './row.ts';
 
@@ -61,15 +62,15 @@ export const updateVaMappingOtherdomainRow: HypercallRow = {
     const { hv, domain, vcpu } = caller;
     const operation = 'update_va_mapping_otherdomain';
     if (domain.personality === '3.0.2' && !domain.privileged) {
-      deny(EPERM, 'foreign-domain', `domain ${domain.id} has no rights over other domains`, 'its own frames');
-      refuseDenied(hv, vcpu, operation, EPERM);
-      return EPERM;
+      return refuseWith(hv, vcpu, EPERM, {
+        operation,
+        rule: 'foreign-domain',
+        because: `domain ${domain.id} has no rights over other domains`,
+        legal: 'update_va_mapping may map its own frames',
+      });
     }
     const owner = frameOwnerFor(hv, domain, args[4]!);
-    if (owner < 0) {
-      refuseDenied(hv, vcpu, operation, owner);
-      return owner === EPERM ? EPERM : ESRCH;
-    }
+    if (owner < 0) return refuseDenied(hv, vcpu, operation, owner);
     return update(caller, args, owner, operation);
   },
 };

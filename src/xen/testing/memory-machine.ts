@@ -21,6 +21,7 @@ import type { Hypervisor } from '../hypervisor.ts';
 import { M2p } from '../m2p.ts';
 import { PTE_NX, readHigh, readLow } from '../page-table-entries.ts';
 import { type Abi, HOLE_START, type Personality } from '../personality.ts';
+import { Trace } from '../trace.ts';
 import { Vcpu } from '../vcpu.ts';
 
 const FLAG_BITS: Record<string, number> = {
@@ -143,6 +144,7 @@ export class MemoryMachine {
       guest: new GuestAccess(memory, processor),
       domains: [],
       current: null,
+      trace: new Trace(64),
       running: true,
       lastRefusal: null,
       returnPathDue: false,
