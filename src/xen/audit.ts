@@ -224,6 +224,8 @@ class Audit {
     if (owned !== domain.totalFrames)
       this.wrong.push(`${who} owns ${owned} frames, not ${domain.totalFrames}`);
     for (const vcpu of domain.vcpus) {
+      if (vcpu.vcpuInfoRegistered)
+        this.#use(vcpu.vcpuInfo >>> 12, TYPE_writable, `vcpu_info of ${who} vcpu ${vcpu.id}`);
       if (vcpu.rootMfn !== 0) this.#use(vcpu.rootMfn, rootType(domain), `CR3 of ${who} vcpu ${vcpu.id}`);
       for (const mfn of vcpu.gdtFrames) if (mfn >= 0) this.#use(mfn, TYPE_descriptor, `the GDT of ${who}`);
       const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;

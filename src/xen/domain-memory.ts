@@ -62,6 +62,10 @@ export function releaseDomainMemory(hv: Hypervisor, domain: Domain): void {
     vcpu.ldtBase = 0;
     vcpu.ldtEntries = 0;
     dropRoot(hv, vcpu);
+    if (vcpu.vcpuInfoRegistered) {
+      vcpu.vcpuInfoRegistered = false;
+      putPageAndType(hv, vcpu.vcpuInfo >>> 12);
+    }
   }
   releaseGrants(hv, domain);
   if (domain.entryBytes === 4) {

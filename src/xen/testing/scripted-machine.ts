@@ -20,7 +20,7 @@ import type { Hypervisor } from '../hypervisor.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import { readHigh, readLow } from '../page-table-entries.ts';
 import type { Personality } from '../personality.ts';
-import { setRoot } from '../roots.ts';
+import { dropRoot, setRoot } from '../roots.ts';
 import { runSlice } from '../run.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { setBootState } from '../vcpu-context.ts';
@@ -425,6 +425,11 @@ export class ScriptedMachine {
         this.cpu.advanceTo(result.nextDeadline);
       }
     }
+  }
+
+  /** Takes the root that guest() gave away from a vcpu. */
+  dropRoot(vcpu: Vcpu): void {
+    dropRoot(this.hv, vcpu);
   }
 
   #step(): void {
