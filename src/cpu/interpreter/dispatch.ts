@@ -175,7 +175,7 @@ export function buildInterpreter(
   invariant(table.length < 65536, 'more handlers than a record can name');
   m.table(table);
   const hot = writeHotLoop(m, cases);
-  writeDriver(run, hot, handlerType, helpers);
+  writeDriver(run, hot, firstOuter, handlerType, helpers);
   m.export('run', run);
   return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
 }

@@ -200,7 +200,13 @@ export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable
 }
 
 /** The exported function: runs from eip until STINT_LEFT is 0 or JavaScript is wanted. @returns EXIT_* */
-export function writeDriver(f: FunctionBuilder, hot: Callable, handlerType: number, helpers: Helpers): void {
+export function writeDriver(
+  f: FunctionBuilder,
+  hot: Callable,
+  firstOuter: number,
+  handlerType: number,
+  helpers: Helpers,
+): void {
   const local = (): number => f.local(I32);
   const [record, pageEip, target, lin, why] = [local(), local(), local(), local(), local()];
   const storeEip = (push: () => void): void => {
@@ -260,6 +266,13 @@ export function writeDriver(f: FunctionBuilder, hot: Callable, handlerType: numb
 
   f.end(); // outOfLine
   loadPlace();
+  // One after the other, without the loop between: x87 code is long runs of these.
+  const outer = f.loop();
+  const continueBehind = (): void => {
+    f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).const(firstOuter).op(w.I32_GE_U).brIf(outer);
+    keepRecord();
+    f.br(enter);
+  };
   f.get(record).get(pageEip).const(0).mem(w.I32_LOAD, AT_ADDRESS);
   f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).callIndirect(handlerType).set(why);
   const isAddress = f.block();
@@ -271,9 +284,10 @@ export function writeDriver(f: FunctionBuilder, hot: Callable, handlerType: numb
   f.get(why).brTable([isNext, isJump, isFault, isRepeat, isLeave], isAddress);
   f.end(); // next
   f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record);
-  keepRecord();
   countOne();
-  f.brIf(enter);
+  f.if();
+  continueBehind();
+  f.end();
   storeEip(() => recordEip(f, record, pageEip));
   f.const(EXIT_BUDGET).return();
   f.end(); // a jump
@@ -290,8 +304,8 @@ export function writeDriver(f: FunctionBuilder, hot: Callable, handlerType: numb
   f.end(); // an address record
   f.const(0).const(0).mem(w.I32_LOAD, EA_LINEAR).mem(w.I32_STORE, AT_ADDRESS);
   f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record);
-  keepRecord();
-  f.br(enter);
+  continueBehind();
+  f.end().op(w.UNREACHABLE); // outer
 
   f.end(); // atLookUp: the tables do not know it, or it is entered anew
   f.br(start);
