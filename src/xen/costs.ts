@@ -47,7 +47,7 @@ export function parseCosts(text: string): Costs | string {
     if (!match) return `line ${index + 1}: expected a name and a number of cycles, found "${body}"`;
     const name = match[1]! as CostName;
     const cycles = Number(match[2]);
-    if (!(name in COST_DOCS)) return `line ${index + 1}: there is no cost named ${name}`;
+    if (!Object.hasOwn(COST_DOCS, name)) return `line ${index + 1}: there is no cost named ${name}`;
     if (cycles > 1_000_000) return `line ${index + 1}: ${cycles} cycles are more than a million`;
     costs[name] = cycles;
   }

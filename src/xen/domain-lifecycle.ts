@@ -124,7 +124,8 @@ function end(hv: Hypervisor, domain: Domain, vcpu: Vcpu | null, code: number, se
 export function shutdownDomain(hv: Hypervisor, domain: Domain, vcpu: Vcpu | null, reason: number): void {
   const code = domain.shutdownCode >= 0 ? domain.shutdownCode : reason & 0xff;
   const known = code <= SHUTDOWN_soft_reset;
-  const sentence = known && code !== SHUTDOWN_crash ? null : explainCrash(vcpu?.refusals ?? [], code);
+  const sentence =
+    known && code !== SHUTDOWN_crash ? null : explainCrash(vcpu?.refusals ?? [], code, hv.now());
   end(hv, domain, vcpu, code, sentence);
 }
 
@@ -132,7 +133,7 @@ export function shutdownDomain(hv: Hypervisor, domain: Domain, vcpu: Vcpu | null
 export function crashDomain(hv: Hypervisor, vcpu: Vcpu, facts: Omit<RefusalFacts, 'outcome'>): void {
   if (vcpu.domain.end !== null) return;
   refuse(hv, vcpu, { ...facts, outcome: null });
-  end(hv, vcpu.domain, vcpu, SHUTDOWN_crash, explainCrash(vcpu.refusals, SHUTDOWN_crash));
+  end(hv, vcpu.domain, vcpu, SHUTDOWN_crash, explainCrash(vcpu.refusals, SHUTDOWN_crash, hv.now()));
 }
 
 /** Ends what is left of a domain and gives back all it holds. Between cpu.run() calls only. */

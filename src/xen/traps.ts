@@ -172,6 +172,7 @@ export function bounce(hv: Hypervisor, vcpu: Vcpu, context: InterruptedContext, 
       return true;
     }
   }
+  cpu.cpl = context.cs & 3; // what the panels show is where it was
   crashDomain(hv, vcpu, {
     operation: to.what,
     rule: problem === null ? 'bad-kernel-stack' : 'bad-handler-selector',

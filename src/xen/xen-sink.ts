@@ -179,6 +179,9 @@ function handleException(hv: Hypervisor, vcpu: Vcpu, vector: number, errorCode: 
     case VECTOR_DB:
       vcpu.debugRegisters[6] = cpu.getDr(6);
       break;
+    case VECTOR_BP:
+    case VECTOR_OF:
+      break;
     default:
       noteFault(hv, vcpu, vector, errorCode);
   }
