@@ -17,8 +17,8 @@ export const setGdtRow: HypercallRow = {
   doc:
     "Makes frames of descriptors the guest's part of the GDT (selectors below 0xE000). Every descriptor of the " +
     'frames is checked. On failure the old GDT stays.',
-  seed: 'set_gdt',
-  vmi: 'VMI_SetGDT',
+  seed: 'set_gdt(frame_list, entries)',
+  vmi: 'VMI_SetGDT*',
   run: ({ hv, domain, vcpu }, args) => {
     const entries = args[1]!;
     if (entries > MAX_GDT_ENTRIES) {
@@ -42,8 +42,8 @@ export const updateDescriptorRow: HypercallRow = {
     { name: 'desc', as: 'u64' },
   ],
   doc: 'Stores one checked descriptor at a machine address.',
-  seed: 'update_descriptor',
-  vmi: 'VMI_WriteGDTEntry',
+  seed: 'update_descriptor(pa, desc)',
+  vmi: 'VMI_WriteGDTEntry*, VMI_WriteLDTEntry*',
   run: ({ hv, domain, vcpu }, args) => {
     const maddr = args[1]! * 0x1_0000_0000 + args[0]!;
     const errno = updateDescriptor(hv, domain, maddr, args[2]!, args[3]!);

@@ -200,7 +200,7 @@ function command(
   doc: string,
   more: { later?: boolean; single?: boolean; flushes?: boolean; notOffered?: string } = {},
 ): Command {
-  const row: SubOpRow = { number, name, arg, doc, seed: name };
+  const row: SubOpRow = { number, name, arg, doc };
   if (more.notOffered) row.notOffered = more.notOffered;
   return {
     row,
@@ -350,7 +350,6 @@ export const grantTableOpRow: HypercallRow = {
     { name: 'count', as: 'dec' },
   ],
   doc: 'Sharing single frames between domains: a table of grants, mapping, copying and giving away.',
-  seed: 'grant_table_op',
   subOps: COMMANDS.map((entry) => entry.row),
   run,
 };

@@ -55,11 +55,15 @@ const xen_memory_exchange = struct('xen_memory_exchange', 44, {
   nr_exchanged: inout(u32(40, 'dec')),
 });
 
+/** Those that the seed lists. */
+const SEED = new Set([0, 1, 2, 3, 4, 6]);
+
 const sub = (number: number, name: string, arg: StructType | null, doc: string): SubOpRow => ({
   number,
   name,
   arg,
   doc,
+  ...(SEED.has(number) ? { seed: `memory_op(${name})` } : {}),
 });
 const SUB_OPS: readonly SubOpRow[] = [
   sub(0, 'XENMEM_increase_reservation', xen_memory_reservation, 'Get frames; the M2P is not set.'),
@@ -375,7 +379,6 @@ export const memoryOpRow: HypercallRow = {
     { name: 'arg', as: 'pointer' },
   ],
   doc: "Frames given back and received (ballooning), the domain's limits, and where the M2P is.",
-  seed: 'memory_op',
   subOps: SUB_OPS,
   run,
 };

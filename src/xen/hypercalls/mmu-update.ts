@@ -1,5 +1,6 @@
 /** Hypercall 1, mmu_update: page-table and M2P entries, each 16 bytes: ptr with the command in its low bits, value. */
 import { EFAULT } from '../abi/errno.ts';
+import { mmu_update } from '../abi/structs.ts';
 import { refuseDenied } from '../denial.ts';
 import { frameOwnerFor, tableOwnerFor } from '../foreign.ts';
 import { mmuUpdate } from '../mmu-update.ts';
@@ -63,7 +64,29 @@ export const mmuUpdateRow: HypercallRow = {
   doc:
     'Changes page-table entries, each named by its machine address and checked before it is stored, and M2P ' +
     'entries. Stops at the first failure; `done` receives the number of entries that were done.',
-  seed: 'mmu_update',
-  vmi: 'VMI_SetPxE',
+  subOps: [
+    {
+      number: 0,
+      name: 'MMU_NORMAL_PT_UPDATE',
+      arg: mmu_update,
+      doc: 'Replace a page-table entry, checked; or store a word into a frame that is no table.',
+      seed: 'mmu_update(MMU_NORMAL_PT_UPDATE)',
+      vmi: 'VMI_SetPte*',
+    },
+    {
+      number: 1,
+      name: 'MMU_MACHPHYS_UPDATE',
+      arg: mmu_update,
+      doc: 'Set the M2P entry of an own frame.',
+      seed: 'mmu_update(MMU_MACHPHYS_UPDATE)',
+    },
+    {
+      number: 2,
+      name: 'MMU_PT_UPDATE_PRESERVE_AD',
+      arg: mmu_update,
+      doc: '4.17: as command 0, keeping the accessed and dirty bits.',
+    },
+    { number: 3, name: 'MMU_PT_UPDATE_NO_TRANSLATE', arg: mmu_update, doc: '4.17: as command 0.' },
+  ],
   run,
 };

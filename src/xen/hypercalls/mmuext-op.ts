@@ -1,6 +1,6 @@
 /** Hypercall 26, mmuext_op: pins, base pointers, TLB, LDT; 12 bytes each: cmd, arg1 (mfn or address), arg2. */
 import { EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
-import { struct, u32 } from '../abi/struct.ts';
+import { mmuext_op } from '../abi/structs.ts';
 import { deny, refuseDenied } from '../denial.ts';
 import { setLdt } from '../descriptor-tables.ts';
 import { frameOwnerFor } from '../foreign.ts';
@@ -10,29 +10,37 @@ import { pin, unpin } from '../pinning.ts';
 import { doneBefore, RESUMED } from './mmu-update.ts';
 import type { Caller, HypercallRow, SubOpRow } from './row.ts';
 
-const mmuext_op = struct('mmuext_op', 12, {
-  cmd: u32(0, 'cmd'),
-  arg1: u32(4, 'hex'),
-  arg2: u32(8, 'hex'),
-});
 const TYPE_l4 = 4;
+
+/** The seed lists the operations up to SET_LDT. */
+const LAST_OF_SEED = 13;
 
 const op = (number: number, name: string, doc: string, vmi?: string): SubOpRow => ({
   number,
   name,
   arg: mmuext_op,
   doc,
-  seed: name,
+  ...(number <= LAST_OF_SEED ? { seed: `mmuext_op(${name})` } : {}),
   ...(vmi ? { vmi } : {}),
 });
 
 const SUB_OPS: readonly SubOpRow[] = [
-  op(0, 'MMUEXT_PIN_L1_TABLE', 'Validate a frame as L1 table and hold it so.', 'VMI_RegisterPageUsage'),
-  op(1, 'MMUEXT_PIN_L2_TABLE', 'Validate a frame as L2 table and hold it so. 3.0.2 PAE: nothing is done.'),
-  op(2, 'MMUEXT_PIN_L3_TABLE', 'Validate a frame as PAE L3 table and hold it so. 2-level: nothing is done.'),
-  op(3, 'MMUEXT_PIN_L4_TABLE', '64-bit only: succeeds and does nothing.'),
-  op(4, 'MMUEXT_UNPIN_TABLE', 'Let go of a pinned table.', 'VMI_ReleasePage'),
-  op(5, 'MMUEXT_NEW_BASEPTR', 'Load CR3 with the machine frame of a root table.', 'VMI_SetCR3'),
+  op(0, 'MMUEXT_PIN_L1_TABLE', 'Validate a frame as L1 table and hold it so.', 'RegisterPageType*'),
+  op(
+    1,
+    'MMUEXT_PIN_L2_TABLE',
+    'Validate a frame as L2 table and hold it so. 3.0.2 PAE: nothing is done.',
+    'RegisterPageType*',
+  ),
+  op(
+    2,
+    'MMUEXT_PIN_L3_TABLE',
+    'Validate a frame as PAE L3 table and hold it so. 2-level: nothing is done.',
+    'RegisterPageType*',
+  ),
+  op(3, 'MMUEXT_PIN_L4_TABLE', '64-bit only: succeeds and does nothing.', 'RegisterPageType*'),
+  op(4, 'MMUEXT_UNPIN_TABLE', 'Let go of a pinned table.', 'RegisterPageType*'),
+  op(5, 'MMUEXT_NEW_BASEPTR', 'Load CR3 with the machine frame of a root table.', 'VMI_SetCR3*'),
   op(6, 'MMUEXT_TLB_FLUSH_LOCAL', "Flush this vcpu's TLB.", 'VMI_FlushTLB'),
   op(7, 'MMUEXT_INVLPG_LOCAL', "Flush one address from this vcpu's TLB.", 'VMI_InvalPage'),
   op(8, 'MMUEXT_TLB_FLUSH_MULTI', 'Flush the TLBs of a set of vcpus.'),
@@ -40,7 +48,7 @@ const SUB_OPS: readonly SubOpRow[] = [
   op(10, 'MMUEXT_TLB_FLUSH_ALL', "Flush all the domain's TLBs."),
   op(11, 'MMUEXT_INVLPG_ALL', "Flush one address from all the domain's TLBs."),
   op(12, 'MMUEXT_FLUSH_CACHE', 'Write back the caches; needs I/O memory rights.', 'VMI_WBINVD'),
-  op(13, 'MMUEXT_SET_LDT', 'Linear address and number of entries of the LDT.', 'VMI_SetLDT'),
+  op(13, 'MMUEXT_SET_LDT', 'Linear address and number of entries of the LDT.', 'VMI_SetLDT*'),
   op(15, 'MMUEXT_NEW_USER_BASEPTR', '64-bit only.'),
   op(16, 'MMUEXT_CLEAR_PAGE', '4.17: fill a frame with zeros.'),
   op(17, 'MMUEXT_COPY_PAGE', '4.17: copy a frame.'),

@@ -57,7 +57,6 @@ export const updateVaMappingOtherdomainRow: HypercallRow = {
   name: 'update_va_mapping_otherdomain',
   args: [...ARGS, { name: 'domid', as: 'domid' }],
   doc: 'As update_va_mapping, for a frame of another domain. For control domains.',
-  seed: 'update_va_mapping_otherdomain',
   run: (caller, args) => {
     const { hv, domain, vcpu } = caller;
     const operation = 'update_va_mapping_otherdomain';

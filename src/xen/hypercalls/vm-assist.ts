@@ -18,7 +18,9 @@ export const vmAssistRow: HypercallRow = {
   doc:
     'Switches an assist of the domain on or off: 0 4gb_segments, 1 4gb_segments_notify, 2 writable_pagetables; ' +
     '4.17: 3 pae_extended_cr3, 4 architectural_iopl, 5 runstate_update_flag.',
-  seed: 'vm_assist',
+  seed:
+    'vm_assist(VMASST_TYPE_4gb_segments), vm_assist(VMASST_TYPE_4gb_segments_notify), ' +
+    'vm_assist(VMASST_TYPE_writable_pagetables)',
   run: ({ hv, domain, vcpu }, args) => {
     const cmd = args[0]!;
     const type = args[1]!;
