@@ -36,7 +36,16 @@ function ids(): Set<string> {
     hot.add(name);
   for (const name of ['shl', 'shr', 'sar', 'rol', 'ror']) hot.add(`${name} Ev,Ib`);
   for (const name of ['shl', 'shr', 'sar']) hot.add(`${name} Ev,CL`);
-  for (const name of ['imul Gv,Ev', 'imul Gv,Ev,Iz', 'mul Ev', 'cwd', 'nop']) hot.add(name);
+  for (const name of [
+    'imul Gv,Ev',
+    'imul Gv,Ev,Iz',
+    'mul Ev',
+    'cwd',
+    'nop',
+    'shld Ev,Gv,Ib',
+    'shrd Ev,Gv,Ib',
+  ])
+    hot.add(name);
   for (const c of CONDITIONS) hot.add(`j${c} Jz`);
   for (const c of ['b', 'ae', 'e', 'ne', 'be', 'a', 'l', 'ge', 'le', 'g', 's', 'ns'])
     hot.add(`set${c} Eb`).add(`cmov${c} Gv,Ev`);
@@ -44,7 +53,7 @@ function ids(): Set<string> {
 }
 const HOT = ids();
 /** Rare enough with a memory operand. */
-const ONLY_REGISTERS = /^(shl|shr|sar|rol|ror|adc|sbb|set|cmov|neg|not|xchg|mul|imul|movsx|test Eb,Gb)/;
+const ONLY_REGISTERS = /^(rol|ror|set|neg|not|shld|shrd|adc Ev|sbb Ev|(shl|shr|sar) Ev,CL)/;
 
 export function isHot({ row, operandSize, addressSize, isMemory, isGeneral }: Variant): boolean {
   if (operandSize === 16 || addressSize === 16 || isGeneral) return false;
