@@ -104,6 +104,10 @@ export class I386 implements Processor {
   /** Bits of DR6 for data breakpoints that the instruction hit. */
   private dataHits = 0;
   private watching = false;
+  /** Segments or privilege changed: what derives from them is brought up to date before the loop goes on. */
+  private isStale = true;
+  /** Instructions of this stint up to and with the one that cast the interrupt shadow. */
+  private shadowFrom = 0;
   /** The fault being raised is one of beyondLimit(). */
   private limitFault = false;
 
@@ -209,6 +213,7 @@ export class I386 implements Processor {
   }
   set cpl(value: number) {
     this.u32[CPL] = value;
+    this.isStale = true;
   }
   get isUser(): boolean {
     return this.u32[CPL] === 3;
@@ -241,12 +246,13 @@ export class I386 implements Processor {
     u32[BASE + segment] = descriptorBase(low, high);
     u32[LIMIT + segment] = descriptorLimit(low, high);
     u32[ACCESS + segment] = high & DESC_ACCESS_MASK;
-    // What derives from segments is brought up to date before the loop goes on: step(), afterRare().
+    this.isStale = true;
   }
 
   /** Brings everything derived from control registers, segments and privilege up to date. */
   private refresh(): void {
     const { u32, walker } = this;
+    this.isStale = false;
     walker.cr3 = u32[CR3]!;
     walker.pae = (u32[CR4]! & CR4_PAE) !== 0;
     walker.nx = (u32[EFER]! & EFER_NXE) !== 0;
@@ -340,13 +346,13 @@ export class I386 implements Processor {
   /** Must each instruction be looked at? */
   private isSlow(): boolean {
     const { u32 } = this;
-    return (u32[EFLAGS]! & (TF | RF)) !== 0 || u32[SHADOW] !== 0 || (u32[DR + 7]! & 0xff) !== 0;
+    return (u32[EFLAGS]! & (TF | RF)) !== 0 || (u32[DR + 7]! & 0xff) !== 0;
   }
 
   /** One stint, and what it left for. */
   private step(most: number): void {
     const { u32, inner } = this;
-    this.refresh();
+    if (this.isStale) this.refresh();
     let stepped = false;
     let slow = false;
     if (this.isSlow()) {
@@ -363,6 +369,7 @@ export class I386 implements Processor {
       this.dataHits = 0;
       most = 1;
     }
+    this.shadowFrom = 0;
     if (this.code.isFull) this.dropCode();
     this.stintTotal = Math.min(most, STINT_MAX);
     u32[LEFT] = this.stintTotal;
@@ -373,6 +380,8 @@ export class I386 implements Processor {
     u32[LEFT] = 0;
     this.instructions += done;
     u32[COUNTDOWN] = (u32[COUNTDOWN]! | 0) - done;
+    // The instruction behind the one that cast the shadow was carried out, or raised something.
+    if (done > this.shadowFrom || exit === EXIT_FAULT || inner.action !== ACTION_NONE) u32[SHADOW] = 0;
 
     // A fault at the first byte of the next instruction does not belong to the one that was stepped over.
     if (exit === EXIT_FAULT) this.deliverFault();
@@ -468,6 +477,7 @@ export class I386 implements Processor {
     insn.eip = (pageEip + view.getUint16(record + R_POSITION, true)) >>> 0;
     insn.nextEip = (pageEip + view.getUint16(record + NEXT_POSITION, true)) >>> 0;
     u32[EIP] = insn.eip;
+    u32[SHADOW] = 0;
     if (insn.isMemory) {
       const offset =
         u32[GPR + (insn.base >>> 2)]! +
@@ -494,15 +504,16 @@ export class I386 implements Processor {
       u32[EIP] = insn.nextEip;
       const mode = this.mode;
       const flushes = this.log.flushes;
-      this.refresh();
+      if (this.isStale) this.refresh();
       if (this.isSlow()) this.shrink(1);
+      if (u32[SHADOW] !== 0) this.shadowFrom = this.consumed() + 1;
       const stale = this.memory.u8[record] === HANDLER_STALE && this.memory.u8[record + 1] === 0;
       return mode === this.mode && flushes === this.log.flushes && !insn.row.privilege && !stale
         ? STATUS_NEXT
         : STATUS_JUMP;
     }
     if (status === RARE_JUMP) {
-      this.refresh();
+      if (this.isStale) this.refresh();
       if (this.isSlow()) this.shrink(1);
       return STATUS_JUMP;
     }

@@ -132,7 +132,8 @@ export function deliverThroughIdt(
     $stack.user = 0;
     $stack.fault = refusal(VECTOR_SS, (ss & 0xfffc) | ext);
   }
-  $pushes[count++] = rf ? flags | RF : flags;
+  // INT n itself is done, and RF with it; an interrupt finds RF as it is.
+  $pushes[count++] = rf ? flags | RF : origin === SOFTWARE ? flags & ~RF : flags;
   $pushes[count++] = cpu.getSelector(CS);
   $pushes[count++] = returnEip;
   if (errorCode >= 0) $pushes[count++] = errorCode;

@@ -4,7 +4,7 @@
  */
 
 import { IF, RF } from '../flags.ts';
-import { ESP } from '../layout.ts';
+import { addressOf, ESP } from '../layout.ts';
 import { $pushes, currentStack, espAfter, moveStackPointer, peekStack, pushAll } from './checked-access.ts';
 import { refusal, VECTOR_GP } from './descriptors.ts';
 import { finish } from './finish.ts';
@@ -33,20 +33,26 @@ export const popf: RareFunction = (m, insn) => {
   return RARE_NEXT;
 };
 
+/** EFLAGS without the arithmetic flags, which CLI and STI leave alone. */
+const EFLAGS = addressOf('eflags') >>> 2;
+const SHADOW = addressOf('interruptShadow') >>> 2;
+
 export const cli: RareFunction = (m) => {
-  const flags = m.cpu.eflags;
+  const words = m.cpu.memory.u32;
+  const flags = words[EFLAGS]!;
   if (m.cpu.cpl > iopl(flags)) return finish(m, refusal(VECTOR_GP, 0));
-  m.cpu.eflags = flags & ~IF;
+  words[EFLAGS] = flags & ~IF;
   return RARE_NEXT;
 };
 
 /** An STI that turns IF on lets interrupts in only behind the next instruction. */
 export const sti: RareFunction = (m) => {
-  const flags = m.cpu.eflags;
+  const words = m.cpu.memory.u32;
+  const flags = words[EFLAGS]!;
   if (m.cpu.cpl > iopl(flags)) return finish(m, refusal(VECTOR_GP, 0));
   if ((flags & IF) === 0) {
-    m.cpu.eflags = flags | IF;
-    m.setState('interruptShadow', 1);
+    words[EFLAGS] = flags | IF;
+    words[SHADOW] = 1;
     m.sink.interruptsEnabled?.();
   }
   return RARE_NEXT;
