@@ -2,12 +2,13 @@
 import type { Result } from '../base/result.ts';
 import { InputScript } from '../machine/input-script.ts';
 import { Session } from '../machine/session.ts';
+import { stateHash } from '../machine/state-hash.ts';
 import { type Costs, DEFAULT_COSTS, parseCosts } from '../xen/costs.ts';
 import { explainRefusal } from '../xen/explain.ts';
 import { ConsoleOutput } from './console-output.ts';
 import { plan, readFile } from './images.ts';
 import type { BootOptions } from './options.ts';
-import { judge, makeReport, type Report } from './report.ts';
+import { judge, makeReport, type Verdict } from './report.ts';
 import { TracePrinter } from './trace-printer.ts';
 
 /** UTC seconds at system time 0: fixed, so that runs can be compared. 2026-01-01. */
@@ -83,29 +84,32 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
   output.end();
 
   const verdict = judge(session, end, demo, options.until);
-  const report = makeReport(session, { target: options.target, demo, verdict, costs: costs.value, wallMs });
   if (options.traceFile !== null) host.writeFile(options.traceFile, traceText.join(''));
-  if (jsonOnStdout) host.stdout(new TextEncoder().encode(`${JSON.stringify(report, null, 2)}\n`));
-  else if (options.json !== null) host.writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  host.stderr(summary(report, session, options.hash));
+  if (options.json !== null) {
+    const facts = { target: options.target, demo, verdict, costs: costs.value, wallMs };
+    const report = `${JSON.stringify(makeReport(session, facts), null, 2)}\n`;
+    if (jsonOnStdout) host.stdout(new TextEncoder().encode(report));
+    else host.writeFile(options.json, report);
+  }
+  host.stderr(summary(session, verdict, wallMs));
+  if (options.hash) host.stderr(`lab: state ${stateHash(session.machine)}\n`);
   return { ok: true, value: verdict.status };
 }
 
-function summary(report: Report, session: Session, withHash: boolean): string {
-  const { instructions, virtualNs, wallMs, exit } = report;
+function summary(session: Session, verdict: Verdict, wallMs: number): string {
+  const { instructions, now, domains } = session.machine;
   const mips = wallMs > 0 ? (instructions / wallMs / 1000).toFixed(1) : '-';
   const lines = [
-    `lab: ${exit.sentence}`,
-    `lab: ${instructions} instructions, ${(virtualNs / 1e6).toFixed(3)} virtual ms, ${wallMs} ms, ${mips} million instructions a second`,
+    `lab: ${verdict.sentence}`,
+    `lab: ${instructions} instructions, ${(now / 1e6).toFixed(3)} virtual ms, ${Math.round(wallMs)} ms, ${mips} million instructions a second`,
   ];
-  if (exit.status === 1) {
-    for (const domain of session.machine.domains) {
+  if (verdict.status === 1) {
+    for (const domain of domains) {
       const last = domain.vcpus.flatMap((vcpu) => vcpu.refusals).at(-1);
       if (last && !domain.end?.sentence)
         lines.push(`lab: last refused to d${domain.id}: ${explainRefusal(last)}`);
     }
   }
-  if (withHash) lines.push(`lab: state ${report.stateHash}`);
   return `${lines.join('\n')}\n`;
 }
 

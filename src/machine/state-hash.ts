@@ -114,10 +114,17 @@ class Hasher {
 export function stateHash(machine: Machine): string {
   const { hv, toolstack } = machine;
   const hasher = new Hasher();
-  hasher.bytes(hv.memory.u8.subarray(RAM_BASE, RAM_BASE + hv.memory.frames * FRAME_SIZE));
+  // Free frames are zeroed when they are handed out: what lies in them does not matter.
+  for (let mfn = 0; mfn < hv.memory.frames; mfn++) {
+    if (!hv.frames.isFree(mfn))
+      hasher.bytes(hv.memory.u8.subarray(RAM_BASE + mfn * FRAME_SIZE, RAM_BASE + (mfn + 1) * FRAME_SIZE));
+  }
   hasher.number(hv.now());
   hasher.number(hv.cpu.instructions);
   hasher.number(hv.randomState);
+  const { queue, ...scheduler } = hv.scheduler;
+  hasher.value(scheduler);
+  for (const vcpu of hv.current ? [hv.current, ...queue] : queue) hasher.value([vcpu.domain.id, vcpu.id]);
   const { frames } = hv;
   for (const column of [
     frames.owner,
