@@ -2,6 +2,7 @@
  * What was filled into the TLB and code tables, so that it can be dropped: all of it at the cost of what was filled,
  * what derives from one page-table entry, or what maps one frame writable or as code. Never architecturally visible.
  */
+import { MUST_LOOK_UP } from './interpreter/memory-map.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 import { FRAME_IS_TABLE } from './physical-memory.ts';
 
@@ -52,6 +53,7 @@ export class TlbLog {
   flush(): void {
     const { u32, frameFlags } = this.memory;
     this.flushes++;
+    u32[MUST_LOOK_UP >>> 2] = 1;
     for (let n = 1; n <= this.count; n++) {
       u32[this.word[n]!] = 0;
       this.pteHead[(this.pte[n]! >>> 3) & HASH_MASK] = 0;
@@ -97,6 +99,7 @@ export class TlbLog {
       return;
     }
     const u32 = this.memory.u32;
+    u32[MUST_LOOK_UP >>> 2] = 1;
     for (let at = maddr & ~7; at < maddr + length; at += 8) {
       const hash = (at >>> 3) & HASH_MASK;
       let kept = 0;

@@ -17,6 +17,7 @@ import {
   AT_RECORD,
   CODE_BASE,
   EA_LINEAR,
+  MUST_LOOK_UP,
   STINT_LEFT,
   TLB_BASE,
 } from './memory-map.ts';
@@ -239,6 +240,7 @@ export function writeDriver(
 
   const start = f.loop();
   // --- find the record of eip
+  f.const(0).const(0).mem(w.I32_STORE, MUST_LOOK_UP);
   f.const(0).mem(w.I32_LOAD, EIP).set(target);
   pushLinear(f, target);
   f.set(lin);
@@ -286,6 +288,12 @@ export function writeDriver(
   f.get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record);
   countOne();
   f.if();
+  // A store may have changed a page table that the code itself is mapped by.
+  f.const(0).mem(w.I32_LOAD, MUST_LOOK_UP);
+  f.if();
+  storeEip(() => recordEip(f, record, pageEip));
+  f.br(start);
+  f.end();
   continueBehind();
   f.end();
   storeEip(() => recordEip(f, record, pageEip));

@@ -39,3 +39,5 @@ export const EA_SEGMENT = SCRATCH_BASE + 20;
 export const AT_RECORD = SCRATCH_BASE + 24;
 export const AT_PAGE_EIP = SCRATCH_BASE + 28;
 export const AT_ADDRESS = SCRATCH_BASE + 32;
+/** Set when entries of the TLB or code tables were dropped: the next instruction must be looked up anew. */
+export const MUST_LOOK_UP = SCRATCH_BASE + 36;
