@@ -62,6 +62,16 @@ build() {
 for name in $(find . -mindepth 1 -maxdepth 1 -type d ! -name lib -printf '%f\n' | sort); do
 	ls "$name"/*.c >/dev/null 2>&1 || continue
 	[ -d "$name/user" ] && programs "$name"
+	if [ "$name" = conformance ]; then
+		# One image for each ABI, hypervisor and call form: conformance-<abi>-<xen>-<form>.elf
+		for xen in 3.0.2 4.17; do
+			build "$name" "x86_32p-$xen-302" -DXEN_PAE -DXEN_302
+			build "$name" "x86_32p-$xen-later" -DXEN_PAE
+		done
+		build "$name" x86_32-3.0.2-302 -DXEN_302
+		build "$name" x86_32-3.0.2-later
+		continue
+	fi
 	build "$name" x86_32 -DXEN_302
 	build "$name" x86_32p -DXEN_PAE
 done
