@@ -4,7 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { asm } from '../testing/asm.ts';
-import { CODE, DATA, newRig, type Rig, TSS } from '../testing/rig.ts';
+import { CODE, DATA, HANDLERS, IDT, newRig, type Rig, TSS } from '../testing/rig.ts';
+import { setStateWord } from './tables.ts';
 
 const P = 1;
 const RW = 2;
@@ -167,6 +168,45 @@ describe.each([TWO_LEVEL, PAE])('$name tables', (layout) => {
     expect(rig.one(code(`movl $0, ${at}`))).toBe('ok');
     expect(rig.one(code('invlpg 0x400000'))).toBe('ok');
     expect(access(rig, 0, 'read')).toBe('#PF(0)');
+  });
+});
+
+describe('page faults and other faults on the way to a handler', () => {
+  /** Tables with an IDT that begins a few gates before the end of page 3e and goes on in page 3f. */
+  function split(gatesBefore: number): Rig {
+    const rig = newRig();
+    TWO_LEVEL.map(rig, P | RW | US, P | RW | US);
+    const base = 0x3f000 - 8 * gatesBefore;
+    for (let word = 0; word < 64; word++) rig.write(base + 4 * word, rig.read(IDT + 4 * word));
+    setStateWord(rig.cpu, 'idtrBase', base);
+    rig.sink.recording = false;
+    rig.cpu.eip = CODE;
+    return rig;
+  }
+  const drop = (rig: Rig, page: number): void => {
+    rig.write(0x21000 + 4 * page, 0);
+    rig.cpu.flushTlb();
+  };
+  const vector = (rig: Rig): number => (rig.cpu.eip - HANDLERS) / 16;
+
+  it('a page fault behind a contributory exception is delivered by itself', () => {
+    const rig = split(14);
+    drop(rig, 0x3e);
+    rig.sink.exception(13, 0);
+    expect(vector(rig)).toBe(14);
+    expect(rig.cpu.cr2).toBe(0x3eff8);
+    expect(rig.stack(2)).toBe('0 8000');
+  });
+  it('a page fault behind a page fault is #DF', () => {
+    const rig = split(8);
+    drop(rig, 0x3f);
+    rig.sink.exception(14, 2);
+    expect(rig.sink.log.join()).toBe('triple fault');
+    const other = split(9);
+    drop(other, 0x3f);
+    other.sink.exception(14, 2);
+    expect(vector(other)).toBe(8);
+    expect(other.stack(2)).toBe('0 8000');
   });
 });
 

@@ -72,7 +72,8 @@ export const wrmsr: RareFunction = (m) => {
   const high = m.getReg32(EDX);
   switch (m.getReg32(ECX)) {
     case MSR_TSC:
-      m.cpu.memory.view.setFloat64(TSC_OFFSET, high * TWO_32 + low - m.cpu.now(), true);
+      // A double holds counts of 53 bits, of either sign.
+      m.cpu.memory.view.setFloat64(TSC_OFFSET, (high | 0) * TWO_32 + low - m.cpu.now(), true);
       return RARE_NEXT;
     case MSR_EFER:
       if (high !== 0 || (low & ~EFER_DEFINED) !== 0) return finish(m, GP0);

@@ -235,7 +235,7 @@ describe('model-specific registers and counters', () => {
       expect(run(rig, 'wrmsr'), `bit ${bit}`).toBe(bit === 11 ? 'ok' : '#GP(0)');
     }
   });
-  it('WRMSR sets the time stamp that RDTSC reads, to all 64 bits of small negative values too', () => {
+  it('WRMSR sets the time stamp that RDTSC reads, negative counts too', () => {
     const rig = newRig();
     rig.set({ ecx: 0x10, eax: 0xfffffff0, edx: 0x12 });
     expect(run(rig, 'wrmsr')).toBe('ok');
@@ -243,6 +243,13 @@ describe('model-specific registers and counters', () => {
     expect(run(rig, 'rdtsc')).toBe('ok');
     expect(rig.get('edx')).toBe(0x13);
     expect(rig.get('eax')).toBeLessThan(16);
+    rig.set({ ecx: 0x10, eax: 0xfffffff0, edx: 0xffffffff });
+    expect(run(rig, 'wrmsr')).toBe('ok');
+    expect(run(rig, 'rdtsc')).toBe('ok');
+    expect(rig.get('edx')).toBe(0xffffffff);
+    for (let i = 0; i < 20; i++) expect(run(rig, 'cli')).toBe('ok');
+    expect(run(rig, 'rdtsc')).toBe('ok');
+    expect(rig.get('edx')).toBe(0);
   });
   it('CR4.TSD keeps RDTSC for ring 0, CR4.PCE opens RDPMC to the others', () => {
     for (const ring of RINGS) {
