@@ -1,5 +1,6 @@
 /** Interrupts reach a running guest at the first instruction boundary that allows them, and end its HLT. */
 import { describe, expect, it } from 'vitest';
+import { CPU_STATE_SIZE } from '../layout.ts';
 import { asm } from '../testing/asm.ts';
 import { CODE, HANDLERS, newRig, type Rig } from '../testing/rig.ts';
 import { BareMachine } from './bare-machine.ts';
@@ -53,6 +54,26 @@ describe('a bare machine', () => {
     m.ports.add(0x10, 1, { read: () => 0, write: () => m.sink.raiseInterrupt(0x20) });
     m.run(5);
     expect([rig.get('edx'), rig.get('ebx')]).toEqual([1, 0]);
+  });
+  it('runs the same whatever the length of its slices, interrupt shadow included', () => {
+    const results = [1, 2, 3, 7, 40, 200].map((slice) => {
+      const { m, rig } = machine('1: sti\n inc %eax\n mov %ss, %ecx\n mov %ecx, %ss\n nop\n cli\n jmp 1b');
+      const state = new Uint8Array(CPU_STATE_SIZE);
+      const trail: string[] = [];
+      for (let at = 0; at < 1200; at += 40) {
+        for (let done = 0; done < 40; ) {
+          const cycles = Math.min(slice, 40 - done);
+          m.run(cycles);
+          done += cycles;
+        }
+        m.sink.raiseInterrupt(0x20);
+        rig.cpu.saveState(state);
+        trail.push(state.join());
+      }
+      return trail;
+    });
+    for (const trail of results) expect(trail).toEqual(results[0]);
+    expect(results[0]!.length).toBe(30);
   });
   it('stops at a triple fault and stays stopped', () => {
     const { m, rig } = machine('lidt 0x9000\n ud2');
