@@ -173,6 +173,14 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
       perform: () => focusLabelled('[data-console] textarea'),
     },
     {
+      id: 'wide-console',
+      label: 'Wide console, and back',
+      group: 'View',
+      key: 'z',
+      disabled: whyNoDomain,
+      perform: () => set({ wideConsole: !store.getState().wideConsole }),
+    },
+    {
       id: 'search-console',
       label: 'Search the console',
       group: 'View',

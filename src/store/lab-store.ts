@@ -58,6 +58,8 @@ export interface LabState {
   hypercallTab: 'trace' | 'counts';
   traceAll: boolean;
   processorTab: 'code' | 'stack' | 'segments';
+  /** The console takes the room of the processor and the page tables. */
+  wideConsole: boolean;
   historyNs: number;
   speed: number;
   memoryMiB: number;
@@ -66,7 +68,8 @@ export interface LabState {
   shownFormer: string | null;
 }
 
-export const INITIAL_WINDOW: PageTableWindow = { opened: [], from: 0, count: 64, walk: null };
+/** With PAE the kernel is below slot 3 of the L3, so that one is open from the start. */
+export const INITIAL_WINDOW: PageTableWindow = { opened: ['3'], from: 0, count: 64, walk: null };
 const HISTORY_NS = 50_000_000;
 
 export function createLabStore(layout: Layout) {
@@ -89,6 +92,7 @@ export function createLabStore(layout: Layout) {
     hypercallTab: 'trace',
     traceAll: true,
     processorTab: 'code',
+    wideConsole: false,
     historyNs: HISTORY_NS,
     speed: 1,
     memoryMiB: 256,

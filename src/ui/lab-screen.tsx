@@ -25,25 +25,34 @@ export function LabScreen() {
 }
 
 function DeskCells() {
+  const wideConsole = useLab((s) => s.wideConsole);
   return (
     <Group orientation="vertical" id="desk">
       <Cell id="panes" minSize="40">
-        <Group orientation="horizontal" id="columns">
-          <Cell id="left" defaultSize="32" minSize={260}>
-            <Group orientation="vertical" id="left-rows">
-              <Cell id="console" defaultSize="44" minSize={96}>
-                <ConsolePanel />
+        <Group orientation="horizontal" id="columns" key={wideConsole ? 'wide' : 'three'}>
+          {wideConsole ? (
+            <Cell id="wide" defaultSize="71" minSize={400}>
+              <ConsolePanel />
+            </Cell>
+          ) : (
+            <>
+              <Cell id="left" defaultSize="35" minSize={260}>
+                <Group orientation="vertical" id="left-rows">
+                  <Cell id="console" defaultSize="44" minSize={96}>
+                    <ConsolePanel />
+                  </Cell>
+                  <Bar label="Console and processor" />
+                  <Cell id="processor" minSize={140}>
+                    <ProcessorPanel />
+                  </Cell>
+                </Group>
               </Cell>
-              <Bar label="Console and processor" />
-              <Cell id="processor" minSize={140}>
-                <ProcessorPanel />
+              <Bar label="Console and page tables" />
+              <Cell id="middle" defaultSize="36" minSize={400}>
+                <PageTablesPanel />
               </Cell>
-            </Group>
-          </Cell>
-          <Bar label="Console and page tables" />
-          <Cell id="middle" defaultSize="37" minSize={400}>
-            <PageTablesPanel />
-          </Cell>
+            </>
+          )}
           <Bar label="Page tables and event channels" />
           <Cell id="right" minSize={280}>
             <Group orientation="vertical" id="right-rows">

@@ -2,6 +2,9 @@
 import type { Result } from '../base/result.ts';
 import type { DomainRequest, MachineSettings, StepKind, View, ViewQuery } from './protocol.ts';
 
+/** What can be asked of an engine: all views but the machine's own. */
+export type EngineQuery = Exclude<ViewQuery, { view: 'machine' }>;
+
 /** A machine's view lacks only what the lab itself knows: mode, speed, rate. */
 export interface EngineFacts {
   memoryMiB: number;
@@ -31,7 +34,7 @@ export interface Engine {
   step(kind: StepKind, untilNs: number): EngineRun;
   facts(): EngineFacts;
   /** Null when what is asked about does not exist. */
-  view(query: ViewQuery): View | null;
+  view(query: EngineQuery): View | null;
 }
 
 /** What domains print, in the middle of a run. */

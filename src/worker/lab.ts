@@ -59,6 +59,8 @@ export class Lab implements LabApi {
   #cancelWait: (() => void) | null = null;
   /** Commands that stop the machine; a step that waits gives up when it changes. */
   #stops = 0;
+  /** A step looks for something, over several slices of its own. */
+  #searching = false;
   #rate: { at: number; instructions: number }[] = [];
 
   constructor(create: CreateEngine, host: Host) {
@@ -132,7 +134,6 @@ export class Lab implements LabApi {
   }
 
   async pause(): Promise<void> {
-    this.#stops++;
     if (this.#moving) {
       this.#stopMoving();
       this.#setMode('paused', 'paused');
@@ -143,6 +144,7 @@ export class Lab implements LabApi {
 
   async step(kind: StepKind): Promise<void> {
     if (this.#engine === null || this.#moving || this.#failure !== null) return;
+    this.#rate = [];
     const stops = ++this.#stops;
     const words = { instruction: 'an instruction', hypercall: 'a hypercall', event: 'an event' }[kind];
     for (;;) {
@@ -152,6 +154,7 @@ export class Lab implements LabApi {
         found = this.#guarded((engine) => engine.step(kind, engine.now + STEP_SLICE_NS));
       } while (found?.kind === 'ran' && kind !== 'instruction' && this.#host.wallMs() - started < SLICE_MS);
       this.#console.flush();
+      if (this.#engine !== null) this.#measure(this.#host.wallMs(), this.#engine.instructions);
       if (found === undefined) break;
       if (found.kind === 'ended') {
         this.#setMode('ended', 'every domain has ended');
@@ -162,15 +165,17 @@ export class Lab implements LabApi {
         break;
       }
       if (found.kind === 'idle' && found.nextDeadline === Number.POSITIVE_INFINITY) {
-        this.#setMode('paused', `paused: nobody can run before input comes`);
+        this.#setMode('paused', 'paused: all wait for input');
         break;
       }
-      // Not found yet: let commands in. A pause, or another step, ends the search.
-      this.#setMode('paused', `looking for ${words}`);
+      // Not found yet: let commands in. A pause, or a reset, ends the search.
+      this.#searching = true;
+      this.#setMode('running', `looking for ${words}`);
       this.#pump.pump(false);
       await new Promise<void>((resolve) => this.#host.soon(resolve));
       if (this.#stops !== stops) break;
     }
+    if (this.#stops === stops) this.#searching = false;
     await this.#pump.flush();
   }
 
@@ -220,6 +225,8 @@ export class Lab implements LabApi {
   }
 
   #stopMoving(): void {
+    this.#stops++;
+    this.#searching = false;
     this.#cancelWait?.();
     this.#cancelWait = null;
   }
@@ -228,7 +235,7 @@ export class Lab implements LabApi {
   #wake(): void {
     this.#cancelWait?.();
     this.#cancelWait = null;
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#searching) return;
     this.#scheduled = true;
     this.#host.soon(() => {
       this.#scheduled = false;
@@ -287,9 +294,13 @@ export class Lab implements LabApi {
       return null;
     }
     this.#setMode('idle', engine.facts().waiting ?? 'waiting for an event');
-    if (result.nextDeadline === Number.POSITIVE_INFINITY && this.#speed === 0) return IDLE_TICK_MS;
-    if (result.nextDeadline <= target || this.#speed === 0) return null;
-    return Math.min(IDLE_TICK_MS, this.#pace.waitFor(result.nextDeadline, target) + 0.5);
+    const { nextDeadline } = result;
+    if (this.#speed === 0 && nextDeadline === Number.POSITIVE_INFINITY) return IDLE_TICK_MS;
+    // Idle time costs nothing: it passes at once, up to the wall clock or to the one who wakes first.
+    const passes = Math.min(target, nextDeadline);
+    if (passes > engine.now) this.#guarded((e) => e.run(passes));
+    if (nextDeadline <= target) return null;
+    return Math.min(IDLE_TICK_MS, this.#pace.waitFor(nextDeadline, target) + 0.5);
   }
 
   /** Calls long enough to be worth it, short enough that a slice keeps its length. */

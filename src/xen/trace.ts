@@ -34,7 +34,7 @@ export const TRACE_WORDS = 6;
 /** `result` of a hypercall that has not come back (it is running, or its domain ended in it). */
 export const NO_RESULT = -0x8000_0000;
 const HYPERCALLS = 64;
-const SUB_OPS = 64;
+export const SUB_OPS = 64;
 
 export class Trace {
   /** Power of two. */

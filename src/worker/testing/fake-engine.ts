@@ -3,8 +3,8 @@
  * domains that spin, print, sleep or break. It is never part of the site.
  */
 import type { Result } from '../../base/result.ts';
-import type { Engine, EngineFacts, EngineRun, Print } from '../engine.ts';
-import type { DomainRequest, MachineSettings, StepKind, View, ViewQuery } from '../protocol.ts';
+import type { Engine, EngineFacts, EngineQuery, EngineRun, Print } from '../engine.ts';
+import type { DomainRequest, MachineSettings, StepKind, View } from '../protocol.ts';
 
 export class FakeEngine implements Engine {
   now = 0;
@@ -80,7 +80,7 @@ export class FakeEngine implements Engine {
     return { memoryMiB: this.settings.memoryMiB, freeFrames: 1000, waiting: 'd1 waits for an event' };
   }
 
-  view(query: ViewQuery): View | null {
+  view(query: EngineQuery): View | null {
     switch (query.view) {
       case 'runstates':
         return { view: 'runstates', now: this.now, lanes: [] };

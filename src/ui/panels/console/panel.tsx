@@ -4,9 +4,10 @@ import { consoleKey } from '../../../store/consoles.ts';
 import { actions, labStore, useLab } from '../../../store/lab.ts';
 import { consoles } from '../../../store/lab-store.ts';
 import type { DomainSummary } from '../../../worker/protocol.ts';
+import { CommandButton } from '../../widgets/command-button.tsx';
 import { Empty, Panel } from '../../widgets/panel.tsx';
 import css from './panel.module.css';
-import { ConsoleTerminal } from './terminal.ts';
+import { ConsoleTerminal, USUAL_COLUMNS } from './terminal.ts';
 
 const FONT_PX = 13;
 const NONE: readonly DomainSummary[] = [];
@@ -92,6 +93,8 @@ function Screen(props: {
   const layout = useLab((s) => s.layout);
   const typed = useRef(props.typed);
   typed.current = props.typed;
+  // A terminal that is too narrow for its guest is made anew, and shows the text from its first byte on.
+  const [leastColumns, setLeastColumns] = useState(1);
   const fontSize = layout.projector ? FONT_PX * 1.5 : FONT_PX;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: one terminal per console; look and label follow below
@@ -99,7 +102,9 @@ function Screen(props: {
     const terminal = new ConsoleTerminal(host.current!, {
       fontSize,
       label: props.label,
+      leastColumns,
       typed: (bytes) => typed.current(bytes),
+      placesCursor: () => setLeastColumns(USUAL_COLUMNS),
     });
     props.terminal.current = terminal;
     consoles.attach(props.consoleName, terminal);
@@ -108,7 +113,7 @@ function Screen(props: {
       props.terminal.current = null;
       terminal.dispose();
     };
-  }, [props.consoleName]);
+  }, [props.consoleName, leastColumns]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the theme is read from the page, which layout decides
   useEffect(() => {
@@ -123,6 +128,7 @@ function Screen(props: {
 }
 
 function Tools({ terminal, name }: { terminal: { current: ConsoleTerminal | null }; name: string }) {
+  const wide = useLab((s) => s.wideConsole);
   const [sought, setSought] = useState('');
   const [found, setFound] = useState<{ index: number; count: number } | null>(null);
   const search = (text: string, direction: 'next' | 'previous') => {
@@ -156,6 +162,9 @@ function Tools({ terminal, name }: { terminal: { current: ConsoleTerminal | null
           }
         }}
       />
+      <CommandButton id="wide-console" className="small">
+        {wide ? 'Narrow' : 'Wide'}
+      </CommandButton>
       <button
         type="button"
         className="small"

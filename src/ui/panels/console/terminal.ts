@@ -9,18 +9,30 @@ import { type ITheme, Terminal } from '@xterm/xterm';
 import type { ConsoleSink } from '../../../store/consoles.ts';
 
 const SCROLLBACK_ROWS = 10_000;
+/** Kernels that place the cursor count on this many columns. */
+export const USUAL_COLUMNS = 80;
+
+export interface TerminalOptions {
+  fontSize: number;
+  label: string;
+  leastColumns: number;
+  typed(bytes: Uint8Array): void;
+  /** The guest has begun to place the cursor: it counts on USUAL_COLUMNS. */
+  placesCursor(): void;
+}
 
 export class ConsoleTerminal implements ConsoleSink {
   readonly #terminal: Terminal;
   readonly #fit = new FitAddon();
   readonly #search = new SearchAddon();
   readonly #observer: ResizeObserver;
+  readonly #leastColumns: number;
+  /** Writers whose text xterm has not taken in yet. */
+  readonly #writing = new Set<() => void>();
   #found: (result: { index: number; count: number }) => void = () => {};
 
-  constructor(
-    host: HTMLElement,
-    options: { fontSize: number; label: string; typed: (bytes: Uint8Array) => void },
-  ) {
+  constructor(host: HTMLElement, options: TerminalOptions) {
+    this.#leastColumns = options.leastColumns;
     this.#terminal = new Terminal({
       fontFamily: '"IBM Plex Mono", ui-monospace, Consolas, "DejaVu Sans Mono", monospace',
       fontSize: options.fontSize,
@@ -44,6 +56,12 @@ export class ConsoleTerminal implements ConsoleSink {
     this.#terminal.onData((text) => options.typed(encoder.encode(text)));
     this.#terminal.onBinary((text) => options.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
     this.#terminal.attachCustomKeyEventHandler((event) => this.#ours(event));
+    for (const final of ['H', 'f', 'G', 'C']) {
+      this.#terminal.parser.registerCsiHandler({ final }, () => {
+        options.placesCursor();
+        return false;
+      });
+    }
     this.#observer = new ResizeObserver(() => this.fit());
     this.#observer.observe(host);
     this.fit();
@@ -52,11 +70,25 @@ export class ConsoleTerminal implements ConsoleSink {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve) => this.#terminal.write(bytes, resolve));
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#writing.delete(done);
+        resolve();
+      };
+      this.#writing.add(done);
+      this.#terminal.write(bytes, done);
+    });
   }
 
+  /** As many rows and columns as there is room for, but no fewer columns than the guest counts on. */
   fit(): void {
-    if (this.#terminal.element?.offsetParent) this.#fit.fit();
+    if (!this.#terminal.element?.offsetParent) return;
+    const size = this.#fit.proposeDimensions();
+    if (size === undefined || Number.isNaN(size.cols)) return;
+    const columns = Math.max(size.cols, this.#leastColumns);
+    if (columns !== this.#terminal.cols || size.rows !== this.#terminal.rows) {
+      this.#terminal.resize(columns, size.rows);
+    }
   }
 
   focus(): void {
@@ -105,6 +137,8 @@ export class ConsoleTerminal implements ConsoleSink {
   dispose(): void {
     this.#observer.disconnect();
     this.#terminal.dispose();
+    // A terminal that is gone calls nobody back; the text is in the log.
+    for (const done of [...this.#writing]) done();
   }
 
   /** False for keys that are not the guest's: copy and paste, and F6, which leaves the console. */
@@ -131,6 +165,8 @@ function themeOf(host: HTMLElement): ITheme {
     cursor: colour('--ink'),
     cursorAccent: colour('--paper'),
     selectionBackground: colour('--rule-strong'),
+    black: '#1b2027',
+    white: '#dddcd5',
     scrollbarSliderBackground: colour('--rule'),
     scrollbarSliderHoverBackground: colour('--rule-strong'),
     scrollbarSliderActiveBackground: colour('--rule-strong'),

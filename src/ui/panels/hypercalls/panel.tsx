@@ -1,13 +1,13 @@
 /** What the guests asked of the hypervisor and what it did, newest first; or how often, per call. */
 import { useMemo } from 'react';
-import { groupDigits } from '../../../format/time.ts';
+import { formatSeconds, groupDigits } from '../../../format/time.ts';
 import { labStore, useLab } from '../../../store/lab.ts';
 import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
 import { DomainChip } from '../../widgets/chips.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
 import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
-import { agoText, countRows } from './rows.ts';
+import { countRows, offsetText, splitCall } from './rows.ts';
 
 const TABS = [
   ['trace', 'Trace'],
@@ -26,7 +26,7 @@ export function HypercallsPanel() {
   return (
     <Panel
       title="Hypercalls"
-      about={trace !== undefined && tab === 'trace' ? `${groupDigits(trace.total)} events` : undefined}
+      about={trace !== undefined && tab === 'trace' ? aboutTrace(trace) : undefined}
       actions={
         <>
           {tab === 'trace' && (
@@ -52,26 +52,32 @@ export function HypercallsPanel() {
   );
 }
 
+/** "71 events, last at 0.000 303 412 s" */
+function aboutTrace(trace: TraceView): string {
+  const newest = trace.rows.at(-1);
+  const events = `${groupDigits(trace.total)} ${trace.total === 1 ? 'event' : 'events'}`;
+  return newest === undefined ? events : `${events}, last at ${formatSeconds(newest.at)} s`;
+}
+
 function Trace({ view }: { view: TraceView | undefined }) {
-  const now = useLab((s) => s.views.machine?.virtualNs ?? 0);
   const paused = useLab((s) => s.views.machine?.mode !== 'running');
   const rows = useMemo(() => (view === undefined ? [] : [...view.rows].reverse()), [view]);
   if (rows.length === 0) {
     return <Empty>Every hypercall, fault, upcall and switch, as it happens. Nothing has happened yet.</Empty>;
   }
-  const newest = rows[0]!.sequence;
+  const newest = rows[0]!;
   return (
     <WholeRows label="Trace, newest first">
-      <Row className={css['trace']} head cells={['ago', '', 'what', 'result']} />
+      <Row className={css['trace']} head cells={['time', '', 'what', 'result']} />
       {rows.map((row) => (
         <div key={row.sequence} role="rowgroup">
           <Row
             className={css['trace']}
-            mark={`${row.refused ? 'refused' : ''} ${paused && row.sequence === newest ? 'now' : ''}`}
+            mark={`${row.refused ? 'refused' : ''} ${paused && row === newest ? 'now' : ''}`}
             title={`d${row.domid} v${row.vcpu} ${row.text}`}
             cells={[
               <span key="at" className="mono third">
-                {agoText(now - row.at)}
+                {offsetText(row.at - newest.at)}
               </span>,
               <DomainChip key="who" domid={row.domid} label={`d${row.domid} v${row.vcpu}`} />,
               <What key="what" kind={row.kind} text={row.text} />,
@@ -95,12 +101,12 @@ function Trace({ view }: { view: TraceView | undefined }) {
 
 /** The name in ink, its arguments in the second. */
 function What({ kind, text }: { kind: string; text: string }) {
-  const space = text.indexOf(' ');
-  const name = space < 0 ? text : text.slice(0, space);
+  const { name, rest } = splitCall(text);
   return (
     <span className="small">
-      {kind !== 'hypercall' && <span className={css['kind']}>{kind} </span>}
-      {name} <span className="second">{space < 0 ? '' : text.slice(space + 1)}</span>
+      {kind !== 'hypercall' && !text.startsWith(kind) && <span className={css['kind']}>{kind} </span>}
+      {name}
+      <span className="second">{rest}</span>
     </span>
   );
 }

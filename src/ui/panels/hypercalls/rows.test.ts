@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { agoText, countRows } from './rows.ts';
+import { countRows, offsetText, splitCall } from './rows.ts';
 
 const row = (name: string, calls: number, number = 1) => ({
   number,
@@ -13,9 +13,13 @@ const row = (name: string, calls: number, number = 1) => ({
 });
 
 describe('the trace', () => {
-  it('tells how long ago a thing happened', () => {
-    expect(agoText(0)).toBe('now');
-    expect(agoText(9400)).toBe('−9.4 µs');
+  it('tells when a thing happened, against the newest', () => {
+    expect(offsetText(0)).toBe('0');
+    expect(offsetText(-9400)).toBe('−9.4 µs');
+  });
+  it('tells a call from its arguments', () => {
+    expect(splitCall('set_timer_op(timeout 0x0)')).toEqual({ name: 'set_timer_op', rest: '(timeout 0x0)' });
+    expect(splitCall('iret')).toEqual({ name: 'iret', rest: '' });
   });
 });
 

@@ -33,7 +33,7 @@ export function sentenceOf(
       domid: newest.domid,
       text: `d${newest.domid}${name === undefined ? '' : ` ${name}`}, vcpu ${newest.vcpu}`,
     },
-    text: `${newest.kind === 'hypercall' ? '' : `${newest.kind}: `}${newest.text}${result}`,
+    text: `${newest.kind === 'hypercall' || newest.text.startsWith(newest.kind) ? '' : `${newest.kind}: `}${newest.text}${result}`,
     refused: newest.because ?? (newest.refused ? 'refused' : null),
   };
 }

@@ -40,7 +40,7 @@ describe('an address cut into its fields', () => {
   });
   it('is 2, 9, 9 and 12 bits with PAE', () => {
     expect(cut(0xc00021c7, 'x86_32p')).toEqual([
-      'L3 slot 3 (2)',
+      'L3 3 (2)',
       'L2 slot 000 (9)',
       'L1 slot 002 (9)',
       'offset 1c7 (12)',

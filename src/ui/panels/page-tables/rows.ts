@@ -35,7 +35,7 @@ export function addressFields(va: number, abi: PageTablesView['abi']): BitField[
   const layout: readonly (readonly [string, number, number])[] =
     abi === 'x86_32p'
       ? [
-          ['L3 slot', 2, 1],
+          ['L3', 2, 1],
           ['L2 slot', 9, 3],
           ['L1 slot', 9, 3],
           ['offset', 12, 3],

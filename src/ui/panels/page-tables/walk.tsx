@@ -98,7 +98,7 @@ function AddressField({ va }: { va: number | null }) {
 
 function Bits({ va, abi }: { va: number; abi: PageTablesView['abi'] }) {
   const fields = useMemo(() => addressFields(va, abi), [va, abi]);
-  const columns = fields.map((field) => `${field.bits.length}fr`).join(' 8px ');
+  const columns = fields.map((field) => `minmax(36px, ${field.bits.length}fr)`).join(' 8px ');
   return (
     <div className={css['bits']} style={{ gridTemplateColumns: columns }}>
       {fields.map((field, i) => (

@@ -60,7 +60,7 @@ export function PortsPanel() {
                     {row.port}
                   </span>,
                   <span key="bound" title={row.boundTo}>
-                    {row.kind} <span className="second">{row.to}</span>
+                    {row.lead} <span className="second">{row.rest}</span>
                   </span>,
                   <span key="vcpu" className="mono">
                     v{row.vcpu}

@@ -2,20 +2,13 @@
 import type { PortRow, PortsView } from '../../../worker/protocol.ts';
 
 export interface ShownPort extends PortRow {
-  kind: string;
-  to: string;
+  /** What it is bound to, the telling part first. */
+  lead: string;
+  rest: string;
   /** The port as it was, when it was there. */
   was: PortRow | null;
   changed: { pending: boolean; masked: boolean; sent: boolean };
 }
-
-const KINDS: Record<PortRow['state'], string> = {
-  unbound: 'unbound',
-  interdomain: 'interdomain',
-  pirq: 'pirq',
-  virq: 'virq',
-  ipi: 'ipi',
-};
 
 export function portRows(view: PortsView, before: PortsView | undefined): ShownPort[] {
   const old = new Map(before?.domid === view.domid ? before.rows.map((row) => [row.port, row]) : []);
@@ -23,8 +16,8 @@ export function portRows(view: PortsView, before: PortsView | undefined): ShownP
     const was = old.get(row.port);
     return {
       ...row,
-      kind: KINDS[row.state],
-      to: row.boundTo,
+      lead: row.state === 'interdomain' ? row.boundTo : row.state,
+      rest: row.state === 'interdomain' ? 'interdomain' : row.boundTo,
       was: was ?? null,
       changed: {
         pending: was !== undefined && was.pending !== row.pending,

@@ -7,7 +7,7 @@ import { Hex } from '../../widgets/hex.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
 import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
-import { flagNames, registerCells } from './rows.ts';
+import { flagNames, registerCells, symbolHeads } from './rows.ts';
 
 const TABS = [
   ['code', 'Code'],
@@ -97,6 +97,7 @@ function Registers({ view }: { view: RegistersView }) {
 
 function Code({ view }: { view: RegistersView }) {
   const scroller = useRef<HTMLDivElement>(null);
+  const heads = useMemo(() => symbolHeads(view.disassembly), [view.disassembly]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: follows eip
   useLayoutEffect(() => {
     const list = scroller.current;
@@ -115,10 +116,10 @@ function Code({ view }: { view: RegistersView }) {
       <WholeRows label="Code around eip" scrollRef={scroller}>
         {view.disassembly.map((line) => (
           <div key={line.va} role="rowgroup">
-            {line.symbol !== null && (
+            {heads.has(line.va) && (
               <div className={`row ${css['symbol']}`} role="row">
                 <span role="cell" className="small bold">
-                  {line.symbol}
+                  {heads.get(line.va)}
                 </span>
               </div>
             )}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RegistersView } from '../../../worker/protocol.ts';
-import { flagNames, registerCells } from './rows.ts';
+import { flagNames, registerCells, symbolHeads } from './rows.ts';
 
 const registers = (change: Partial<RegistersView>): RegistersView => ({
   view: 'registers',
@@ -52,5 +52,30 @@ describe('flag names', () => {
   it('lists the flags that are set', () => {
     expect(flagNames(0x246)).toBe('PF ZF IF');
     expect(flagNames(0x2)).toBe('');
+  });
+});
+
+describe('headings of the code', () => {
+  const line = (va: number, symbol: string | null) => ({
+    va,
+    bytes: '90',
+    text: 'nop',
+    symbol,
+    current: false,
+  });
+  it('stand where a symbol begins or another one is entered', () => {
+    const heads = symbolHeads([
+      line(1, 'main+0x4'),
+      line(2, 'main+0x5'),
+      line(3, 'print'),
+      line(4, 'print+0x1'),
+      line(5, null),
+      line(6, 'print+0x9'),
+    ]);
+    expect([...heads]).toEqual([
+      [1, 'main+0x4'],
+      [3, 'print'],
+      [6, 'print+0x9'],
+    ]);
   });
 });

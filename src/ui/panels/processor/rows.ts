@@ -59,3 +59,15 @@ export function flagNames(eflags: number): string {
     .map(([, name]) => name)
     .join(' ');
 }
+
+/** Headings of the code: a symbol where it begins or where another one is entered, by the line's address. */
+export function symbolHeads(lines: RegistersView['disassembly']): Map<number, string> {
+  const heads = new Map<number, string>();
+  let within = '';
+  for (const line of lines) {
+    const base = line.symbol === null ? '' : line.symbol.replace(/\+.*$/, '');
+    if (base !== within && line.symbol !== null) heads.set(line.va, line.symbol);
+    within = base;
+  }
+  return heads;
+}
