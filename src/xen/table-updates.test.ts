@@ -289,6 +289,24 @@ describe('mmuext_op', () => {
     expect(mmuext([[5, guest.mfn('t')]])).toBe(EBUSY);
     expect(guest.vcpu.rootMfn).toBe(guest.mfn('r'));
   });
+  it('3.0.2: a root that is refused twice ends the domain, and says why', () => {
+    boot('x86_32', '3.0.2');
+    mmuext([[5, guest.mfn('args')]]);
+    expect(guest.vcpu.rootMfn).toBe(0);
+    expect(guest.domain.end?.reason).toBe('crash');
+    expect(guest.domain.end?.sentence).toMatch(
+      /root table was refused: frame [0-9a-f]+ is in use as|writable mapping/,
+    );
+  });
+  it('3.0.2: a root that only the old tables stood against is taken at the second try', () => {
+    boot('x86_32', '3.0.2');
+    mmuext([[4, guest.mfn('r')]]);
+    // Mapped writable by t alone, which goes with the old root.
+    guest.write('L2 a: 0 -> u rw us\n L1 u: 1 -> args rw');
+    expect(mmuext([[5, guest.mfn('a')]])).toBe(0);
+    expect(guest.vcpu.rootMfn).toBe(guest.mfn('a'));
+    expect(guest.domain.end).toBe(null);
+  });
   it('unpins what is pinned, once; levels that the ABI lacks do nothing', () => {
     boot('x86_32', '3.0.2');
     expect(

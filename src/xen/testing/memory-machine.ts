@@ -88,6 +88,7 @@ function fakeProcessor(memory: PhysicalMemory, domainOf: () => Domain | null) {
       cpu.pageFlushes.push(linear);
     },
     tableEntryChanged() {},
+    requestExit() {},
     translate(linear: number, access: number): number {
       const domain = domainOf();
       let rights = 2 | 4;
@@ -145,6 +146,12 @@ export class MemoryMachine {
       domains: [],
       current: null,
       trace: new Trace(64),
+      hooks: {
+        consoleIo() {},
+        consoleRead: () => new Uint8Array(),
+        toolstackEvent() {},
+        domainEnded() {},
+      },
       running: true,
       lastRefusal: null,
       returnPathDue: false,
