@@ -44,7 +44,7 @@ describe.each(manifest.demos)('$id', (demo) => {
   beforeAll(() => {
     first = start(demo);
     end = first.run({ ...bounds, until });
-  });
+  }, 120_000);
 
   it('prints and ends as the manifest promises', () => {
     const printed = [...first.consoles.values()].map((c) => c.text).join('\n');

@@ -33,7 +33,7 @@ describe.skipIf(gnumach.image === null)(titled('GNU Mach for Xen', gnumach), () 
     session.run({ maxInstructions: 100_000_000 });
     const { end, vcpus } = session.machine.domains[0]!;
     const mfn = vcpus[0]!.refusals.at(-1)!.mfn!.toString(16);
-    expect(end!.sentence).toContain('store at c000525a to entry 0 of frame');
+    expect(end!.sentence).toMatch(/^The store at c000525a \(mov .+\) to entry 0 of frame/);
     expect(end!.sentence).toContain(`frame ${mfn} is in use as an L2 table`);
     expect(end!.sentence).toContain('mmu_update call may change the entry');
   });

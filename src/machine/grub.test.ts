@@ -21,6 +21,9 @@ function answers(text: string): Map<string, string> {
   return found;
 }
 
+/** Everything at once, when GRUB is at its prompt: it takes the lines one after the other. */
+const typed = (commands: readonly string[]): string[] => [commands.map((command) => `${command}\r`).join('')];
+
 /** Types the commands at the prompt and powers off. */
 function ask(commands: readonly string[], memoryMiB = 64) {
   const session = bootOne(
@@ -42,7 +45,7 @@ const comparable = (text: string): string =>
 
 describe.skipIf(grub.image === null)(titled('GRUB for Xen', grub), () => {
   it('prints on the way to its prompt, and for echo, ls, lsmod and set, what it printed on real Xen', () => {
-    const session = bootOne(grub.image!, ['echo hello from pvgrub\r', 'ls\r', 'lsmod\r', 'set\r', 'halt\r']);
+    const session = bootOne(grub.image!, typed(['echo hello from pvgrub', 'ls', 'lsmod', 'set', 'halt']));
     expect(session.run({ maxInstructions: MOST })).toBe('ended');
     const [ours, halted] = comparable(session.text(1)).split(/(?<=grub> )(?=halt)/);
     expect(halted).toContain('halt');
