@@ -211,20 +211,21 @@ describe('page faults and other faults on the way to a handler', () => {
 });
 
 describe('PAE: NX and reserved bits', () => {
-  it.each([
-    [{ pde: true }, 'directory'],
-    [{ pte: true }, 'table'],
-  ])('NX in the %o forbids fetching in every ring, and nothing else', (nx) => {
-    const rig = newRig();
-    for (const ring of [0, 1, 2, 3]) {
-      PAE.map(rig, P | RW | US, P | RW | US, nx);
-      rig.cpu.efer = 0x800;
-      rig.cpu.flushTlb();
-      expect(access(rig, ring, 'read')).toBe('ok');
-      expect(access(rig, ring, 'write')).toBe('ok');
-      expect(access(rig, ring, 'fetch')).toBe(`#PF(${(0x11 | (ring === 3 ? 4 : 0)).toString(16)})`);
-    }
-  });
+  it.each(['pde', 'pte'] as const)(
+    'NX in the %s forbids fetching in every ring, and nothing else',
+    (level) => {
+      const nx = { [level]: true };
+      const rig = newRig();
+      for (const ring of [0, 1, 2, 3]) {
+        PAE.map(rig, P | RW | US, P | RW | US, nx);
+        rig.cpu.efer = 0x800;
+        rig.cpu.flushTlb();
+        expect(access(rig, ring, 'read')).toBe('ok');
+        expect(access(rig, ring, 'write')).toBe('ok');
+        expect(access(rig, ring, 'fetch')).toBe(`#PF(${(0x11 | (ring === 3 ? 4 : 0)).toString(16)})`);
+      }
+    },
+  );
   it('without EFER.NXE the bit is reserved: code bit 3 for any access', () => {
     const rig = newRig();
     for (const kind of ['read', 'write', 'fetch'] as const) {

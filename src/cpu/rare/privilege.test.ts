@@ -10,29 +10,30 @@ import { hasFeature } from './cpuid.ts';
 const RINGS = [0, 1, 2, 3];
 const run = (rig: Rig, source: string): string => rig.one(asm(source, 0x8000).bytes);
 
+const nothing = (): void => {};
 /** [instruction, preparation]. */
-const RING_0_ONLY: readonly (readonly [string, ((rig: Rig) => void)?])[] = [
-  ['clts'],
+const RING_0_ONLY: [string, (rig: Rig) => unknown][] = [
+  ['clts', nothing],
   ['lmsw %ax', (rig) => rig.set({ eax: 1 })],
-  ['lgdt 0x9000'],
-  ['lidt 0x9000'],
+  ['lgdt 0x9000', nothing],
+  ['lidt 0x9000', nothing],
   ['lldt %ax', (rig) => rig.set({ eax: 0 })],
   ['ltr %ax', (rig) => rig.set({ eax: 0x48 })],
-  ['mov %cr0, %eax'],
-  ['mov %cr2, %eax'],
-  ['mov %cr3, %eax'],
-  ['mov %cr4, %eax'],
+  ['mov %cr0, %eax', nothing],
+  ['mov %cr2, %eax', nothing],
+  ['mov %cr3, %eax', nothing],
+  ['mov %cr4, %eax', nothing],
   ['mov %eax, %cr0', (rig) => rig.set({ eax: 0x11 })],
-  ['mov %eax, %cr2'],
+  ['mov %eax, %cr2', nothing],
   ['mov %eax, %cr3', (rig) => rig.set({ eax: 0 })],
   ['mov %eax, %cr4', (rig) => rig.set({ eax: 0 })],
-  ['mov %db0, %eax'],
-  ['mov %db7, %eax'],
-  ['mov %eax, %db0'],
+  ['mov %db0, %eax', nothing],
+  ['mov %db7, %eax', nothing],
+  ['mov %eax, %db0', nothing],
   ['mov %eax, %db7', (rig) => rig.set({ eax: 0x400 })],
-  ['invd'],
-  ['wbinvd'],
-  ['invlpg 0x9000'],
+  ['invd', nothing],
+  ['wbinvd', nothing],
+  ['invlpg 0x9000', nothing],
   ['rdmsr', (rig) => rig.set({ ecx: 0x10 })],
   ['wrmsr', (rig) => rig.set({ ecx: 0xc0000080, eax: 0, edx: 0 })],
 ];
@@ -46,7 +47,7 @@ describe('instructions of ring 0', () => {
       rig.write(DATA, 0x100007ff);
       rig.write(DATA + 4, 0);
       rig.enterRing(ring);
-      prepare?.(rig);
+      prepare(rig);
       rig.cpu.eip = 0x8000;
       const before = rig.state();
       expect(run(rig, source), `ring ${ring}`).toBe(ring === 0 ? 'ok' : '#GP(0)');
