@@ -17,10 +17,11 @@ function vectors(name: string): Generator<Vector> {
 it.each([
   ['integer', 180_000],
   ['x87', 75_000],
+  ['sequences', 30_000],
 ])('agrees with the hardware on all %s vectors', { timeout: 240_000 }, (name, atLeast) => {
   const machine = new VectorMachine(newProcessor(2));
   const report = machine.runAll(vectors(name));
   if (report.failed > 0) process.stdout.write(`${summary(report, true)}\n`);
-  expect(report.cases).toBeGreaterThan(atLeast);
+  expect(report.cases).toBeGreaterThanOrEqual(atLeast);
   expect(report.failed).toBe(0);
 });

@@ -22,17 +22,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-#define CODE 0x10000000u
+#define CODE 0x14680000u
 #define CODE_SIZE 0x10000u
 #define DATA 0x20000000u
 #define DATA_SIZE 0x3000u /* two pages for reading and writing, one for reading */
 #define STACK 0x30000000u
 #define STACK_SIZE 0x1000u
+#define STACK_LIMIT 0x40000u /* of this program */
 #define SLOT 32u /* bytes */
 
 enum { STEP, TO_INT3, X87 };
@@ -49,7 +52,7 @@ struct case_in {
   uint16_t segment[6]; /* es cs ss ds fs gs */
   uint8_t mode, code_length, poke_count, reserved;
   uint32_t slot; /* address of the code */
-  uint8_t code[16];
+  uint8_t code[28];
   struct poke poke[2];
   uint8_t x87[108];
 };
@@ -223,6 +226,16 @@ static void *load(const char *name, size_t *size) {
 int main(int argc, char **argv) {
   if (argc != 5) return 2;
   size_t shift = (size_t)atoi(argv[4]) << 20;
+  /* A small stack, since the kernel maps all that it may grow into; at a fixed place in the first run only. */
+  struct rlimit stack;
+  getrlimit(RLIMIT_STACK, &stack);
+  if (stack.rlim_cur > STACK_LIMIT) {
+    stack.rlim_cur = STACK_LIMIT;
+    setrlimit(RLIMIT_STACK, &stack);
+    if (shift == 0) personality(personality(0xffffffff) | ADDR_NO_RANDOMIZE);
+    execv(argv[0], argv);
+    return 2;
+  }
   if (shift != 0) mmap(0, shift, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   map(CODE, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
   map(DATA, DATA_SIZE, PROT_READ | PROT_WRITE);

@@ -12,11 +12,13 @@ import { gzipSync } from 'node:zlib';
 import { decodeInstruction } from '../../decode-instruction.ts';
 import { DONE, FLAG_MASK, type MemoryByte, type Outcome, pack } from './format.ts';
 import { generate } from './generate.ts';
+import { generateSequences } from './sequences.ts';
 import {
   type CaseSpec,
   ENVIRONMENTS,
   memoryImage,
   registersOf,
+  SEQUENCE,
   SLOTS,
   STEP,
   slotAddress,
@@ -26,7 +28,7 @@ import {
 } from './state.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const CASE_SIZE = 216;
+const CASE_SIZE = 228;
 const DIFF_MAX = 160;
 const OUTCOME_SIZE = 68 + DIFF_MAX * 8 + 108;
 const BATCH = 20 * SLOTS;
@@ -50,12 +52,12 @@ function encodeCases(cases: readonly CaseSpec[], first: number): Uint8Array {
     view.setUint32(base + 56, slotAddress(index), true);
     bytes.set(spec.code, base + 60);
     for (const [number, { address, bytes: content }] of memoryPokes.entries()) {
-      const place = base + 76 + number * 16;
+      const place = base + 88 + number * 16;
       view.setUint32(place, address, true);
       bytes[place + 4] = content.length;
       bytes.set(content, place + 5);
     }
-    if (spec.mode === X87) bytes.set(x87Of(spec), base + 108);
+    if (spec.mode === X87) bytes.set(x87Of(spec), base + 120);
   }
   return bytes;
 }
@@ -74,7 +76,15 @@ function decodeOutcome(bytes: Uint8Array, at: number, spec: CaseSpec): Outcome |
   for (let reg = 0; reg < 8; reg++) gpr[reg] = view.getUint32(reg * 4, true);
   const trap = view.getUint32(52, true);
   const done = spec.mode === STEP ? trap === 1 : trap === 3;
-  const behind = !done ? 0 : spec.mode === TO_INT3 ? 1 : spec.mode === X87 ? 7 : holdsBackTraps(spec) ? 1 : 0;
+  const behind = !done
+    ? 0
+    : spec.mode === TO_INT3 || spec.mode === SEQUENCE
+      ? 1
+      : spec.mode === X87
+        ? 7
+        : holdsBackTraps(spec)
+          ? 1
+          : 0;
   const count = view.getUint32(64, true);
   if (count > DIFF_MAX) return undefined;
   const memory: MemoryByte[] = [];
@@ -173,8 +183,8 @@ function build(folder: string): void {
 const folder = mkdtempSync(join(tmpdir(), 'vectors-'));
 try {
   build(folder);
-  for (const subject of ['integer', 'x87'] as const) {
-    const cases = generate(subject);
+  for (const subject of ['integer', 'x87', 'sequences'] as const) {
+    const cases = subject === 'sequences' ? generateSequences() : generate(subject);
     const outcomes = settle(folder, cases);
     const packed = pack(cases, outcomes);
     const zipped = gzipSync(packed, { level: 9 });

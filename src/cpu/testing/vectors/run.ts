@@ -15,6 +15,7 @@ import {
   leavesFlagsOpen,
 } from './amd.ts';
 import { DONE, FLAG_MASK, physical, type Vector } from './format.ts';
+import { undefinedAfter } from './sequences.ts';
 import {
   CODE,
   CODE_SIZE,
@@ -32,6 +33,7 @@ import {
   memoryImage,
   type Poke,
   registersOf,
+  SEQUENCE,
   SLOT_SIZE,
   SLOTS,
   STACK,
@@ -237,6 +239,7 @@ export class VectorMachine {
     const before = registersOf(measured.spec, measured.index);
     const vector = asIntel(measured, instruction, before);
     if (vector === undefined) return undefined;
+    if (vector.spec.mode === SEQUENCE) return this.checkSequence(vector);
     this.enter(vector);
     const { cpu, recorder } = this;
     cpu.run(1);
@@ -245,6 +248,32 @@ export class VectorMachine {
         cpu.run(1);
     }
     return this.compare(vector, instruction, before.gpr[1] ?? 0);
+  }
+
+  /** Step by step, then in one go: both must end as the hardware did. */
+  private checkSequence(vector: Vector): string | undefined {
+    const { cpu, recorder } = this;
+    const end = registersOf(vector.spec, vector.index).eip + vector.spec.code.length;
+    this.enter(vector);
+    let steps = 0;
+    while (cpu.eip !== end && recorder.vector === DONE && steps < 32) {
+      cpu.run(1);
+      steps++;
+    }
+    const stepped = this.compare(vector, undefined, 0);
+    if (stepped !== undefined) return stepped;
+    this.enter(vector);
+    cpu.run(steps);
+    const atOnce = this.compare(vector, undefined, 0);
+    return atOnce === undefined ? undefined : `at once: ${atOnce}`;
+  }
+
+  private undefinedFlags(vector: Vector, instruction: Instruction | undefined, ecx: number): number {
+    if (vector.spec.mode === SEQUENCE) {
+      const flags = undefinedAfter(vector.spec.code, ENVIRONMENTS[vector.spec.environment]?.bits ?? 32);
+      return (vector.vector === DONE ? flags?.atEnd : flags?.ever) ?? 0;
+    }
+    return instruction === undefined ? 0 : undefinedFlagBits(instruction, ecx);
   }
 
   private compare(vector: Vector, instruction: Instruction | undefined, ecx: number): string | undefined {
@@ -264,9 +293,7 @@ export class VectorMachine {
     for (let reg = 0; reg < 8; reg++) expect(NAMES[reg] ?? '', cpu.getReg(reg), vector.gpr[reg] ?? 0);
     const x87 = vector.x87;
     const flagsOpen = x87 !== undefined && leavesFlagsOpen(instruction, x87.status, x87.control);
-    const defined = flagsOpen
-      ? 0
-      : FLAG_MASK & ~(instruction === undefined ? 0 : undefinedFlagBits(instruction, ecx));
+    const defined = flagsOpen ? 0 : FLAG_MASK & ~this.undefinedFlags(vector, instruction, ecx);
     expect('eflags', cpu.eflags & defined, vector.eflags & defined);
     for (let segment = 0; segment < 6; segment++) {
       expect(`segment ${segment}`, cpu.getSelector(segment), vector.selectors[segment] ?? 0);
@@ -357,7 +384,7 @@ export class VectorMachine {
     const bits = ENVIRONMENTS[spec.environment]?.bits ?? 32;
     const decoded = decodeInstruction(spec.code, 0, bits);
     const instruction = decoded.ok ? decoded.instruction : undefined;
-    const id = instruction?.row.id ?? '(undefined)';
+    const id = spec.mode === SEQUENCE ? '(sequence)' : (instruction?.row.id ?? '(undefined)');
     const row = report.rows.get(id) ?? { passed: 0, failed: 0, examples: [] };
     report.rows.set(id, row);
     report.cases++;

@@ -2,14 +2,15 @@
  * The machine in which a hardware vector runs, and its registers before the instruction, regenerated from a seed.
  * harness.c builds the same memory and the same LDT. Change nothing here without making the vectors anew.
  *
- *   10000000  code, 64 KiB: 90 below 10008000, then 1,024 slots of 32 bytes, one for each case of a batch
+ *   14680000  code, 64 KiB: 90 below 14688000, then 1,024 slots of 32 bytes, one for each case of a batch
+ *             (a place that halving or doubling a pointer does not lead to)
  *   20000000  data: two pages for reading and writing, then one for reading only
  *   30000000  stack, one page
  *   Everything else is not mapped.
  */
 import { seededRandom } from '../random.ts';
 
-export const CODE = 0x1000_0000;
+export const CODE = 0x1468_0000;
 export const CODE_SIZE = 0x1_0000;
 export const FIRST_SLOT = CODE + 0x8000;
 export const SLOTS = 1024;
@@ -104,10 +105,16 @@ export const ENVIRONMENTS: readonly Environment[] = [
   { bits: 32, selectors: [ldt(4), ldt(8), ldt(3), ldt(5), ldt(13), ldt(6)], data: 0, stack: 0, code: CODE },
 ];
 
-/** How a case runs on hardware: one step, up to an INT3 behind a REP string, or between FRSTOR and FNSAVE. */
+/**
+ * How a case runs on hardware: one step, up to an INT3 behind a REP string, between FRSTOR and FNSAVE, or up to an
+ * INT3 behind several instructions.
+ */
 export const STEP = 0,
   TO_INT3 = 1,
-  X87 = 2;
+  X87 = 2,
+  SEQUENCE = 3;
+/** The longest code of a sequence; of a single instruction it is 16 (one byte too long). */
+export const SEQUENCE_BYTES = 28;
 
 /** Bytes that stand in memory before the case; below address 8: the value of that general register. */
 export interface Poke {

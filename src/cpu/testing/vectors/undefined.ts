@@ -9,7 +9,8 @@ const CF = 1,
   AF = 0x10,
   OF = 0x800;
 
-function bitsOf(letters: string): number {
+/** EFLAGS bits of flag letters; only the six arithmetic flags. */
+export function bitsOf(letters: string): number {
   let bits = 0;
   for (const letter of letters) bits |= FLAG_BITS[letter] ?? 0;
   return bits;
