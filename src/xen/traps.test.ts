@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CS, ESP, SS } from '../cpu/layout.ts';
+import { BASE } from './testing/flat-domain.ts';
 import {
-  BASE,
   ENTRY,
   EVENT_HANDLER,
   FAILSAFE_HANDLER,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO, EPERM } from '../abi/errno.ts';
+import { BASE } from '../testing/flat-domain.ts';
 import { guestContext } from '../testing/guest-context.ts';
 import {
-  BASE,
   type GuestOptions,
   type Script,
   type ScriptedGuest,

@@ -14,8 +14,7 @@ import type { TrapSink } from '../../cpu/trap-sink.ts';
 import { FLAT_KERNEL_CS } from '../abi/constants.ts';
 import { audit } from '../audit.ts';
 import type { Domain } from '../domain.ts';
-import { createDomain, unpauseDomain } from '../domain-lifecycle.ts';
-import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
+import { unpauseDomain } from '../domain-lifecycle.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import { readHigh, readLow } from '../page-table-entries.ts';
@@ -24,6 +23,7 @@ import { dropRoot, setRoot } from '../roots.ts';
 import { runSlice } from '../run.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { setBootState } from '../vcpu-context.ts';
+import { BASE, flatDomain } from './flat-domain.ts';
 
 // ---------------------------------------------------------------- the processor
 
@@ -230,8 +230,6 @@ export class ScriptedProcessor implements Processor {
 
 // ---------------------------------------------------------------- the machine
 
-/** First linear address of a scripted guest's memory. */
-export const BASE = 0xc000_0000;
 const STACK_PAGE = 1;
 /** Entry point of every script: eip is only told apart from handlers. */
 export const ENTRY = BASE;
@@ -241,7 +239,6 @@ export const FAILSAFE_HANDLER = BASE + 0x200;
 export const TRAP_HANDLER = BASE + 0x400;
 /** Data that scripts put into memory. */
 const DATA = BASE + 0x2000;
-const PAGES = 16;
 
 export interface Delivery {
   /** Address of the handler that was entered. */
@@ -368,32 +365,16 @@ export class ScriptedMachine {
   /** A PAE domain with PAGES pages mapped at BASE, one script per vcpu. */
   guest(scripts: ((g: ScriptedGuest) => Script)[], options: GuestOptions = {}): ScriptedGuest {
     const { hv } = this;
-    const domain = createDomain(
-      hv,
-      {
-        name: 'scripted',
-        abi: 'x86_32p',
-        personality: options.personality ?? '4.17',
-        privileged: options.privileged ?? false,
-        vcpus: options.vcpus ?? scripts.length,
-        maxFrames: 64,
-        commandLine: '',
-      },
-      domainMemory,
-    )!;
-    const take = () => allocateDomainFrame(hv, domain);
-    const frames = Array.from({ length: PAGES }, take);
-    const [l3, l2, l1] = [take(), take(), take()];
-    for (const [i, mfn] of frames.entries()) {
-      hv.m2p.set(mfn, i);
-      hv.memory.write32(l1 * 4096 + 8 * i, (mfn << 12) | 0x67);
-    }
-    hv.memory.write32(l2 * 4096, (l1 << 12) | 0x67);
-    hv.memory.write32(l3 * 4096 + 24, (l2 << 12) | 1);
+    const { domain, frames, root } = flatDomain(hv, {
+      abi: 'x86_32p',
+      personality: options.personality ?? '4.17',
+      privileged: options.privileged ?? false,
+      vcpus: options.vcpus ?? scripts.length,
+    });
     const guest = new ScriptedGuest(this, domain, frames);
     this.guests.set(domain, guest);
     for (const [i, vcpu] of domain.vcpus.entries()) {
-      if (setRoot(hv, vcpu, l3) !== 0) throw new Error('the scripted tables were refused');
+      if (setRoot(hv, vcpu, root) !== 0) throw new Error('the scripted tables were refused');
       setBootState(hv, vcpu, ENTRY, BASE + 4096 * (STACK_PAGE + 1) - 1024 * i, 0);
       const script = scripts[i];
       if (script) this.#scripts.set(vcpu, script(guest));
