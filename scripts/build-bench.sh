@@ -1,10 +1,11 @@
 #!/bin/sh
 # Builds the benchmark kernels (bench/kernels) for bare hardware: one multiboot ELF image that boots in ring 0.
-# Usage: scripts/build-bench.sh. The result is committed, so nobody needs a compiler to run tests or benchmarks.
+# Usage: scripts/build-bench.sh [DIRECTORY]. The result is committed (bench/images), so nobody needs a compiler to run
+# tests or benchmarks; a test rebuilds it where Debian 12's gcc is at hand and compares.
 set -eu
+out=$(realpath -m "${1:-$(dirname "$0")/../bench/images}")
 cd "$(dirname "$0")/.."
 src=bench/kernels
-out=bench/images
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags='-m32 -O2 -march=i686 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables'

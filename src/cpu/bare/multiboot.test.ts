@@ -3,7 +3,10 @@
  * turns paging on, goes to ring 3 and back through interrupt gates and page faults, and prints on its serial line.
  * The checksums are those of the same kernels run natively (bench/kernels/native.c).
  */
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { newProcessor } from '../testing/processor.ts';
@@ -86,5 +89,16 @@ describe('the multiboot kernel', () => {
   it('an image that is no ELF, or does not fit, is refused in words', () => {
     expect(loadMultiboot(newProcessor(16), new Uint8Array(100), '')).toBe('not an ELF32 image');
     expect(loadMultiboot(newProcessor(4), IMAGE, '')).toMatch(/behind memory/);
+  });
+
+  const compiler = spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout ?? '';
+  it.skipIf(!compiler.includes('Debian 12.2.0'))('is what its sources make (needs gcc of Debian 12)', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'multiboot-'));
+    try {
+      execFileSync(fileURLToPath(new URL('../../../scripts/build-bench.sh', import.meta.url)), [directory]);
+      expect(readFileSync(join(directory, 'multiboot.elf')).equals(IMAGE)).toBe(true);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
