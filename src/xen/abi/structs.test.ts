@@ -15,8 +15,10 @@ for (const line of readFileSync(new URL('./testdata/offsets.txt', import.meta.ur
   .trim()
   .split('\n')) {
   const [name, first, second] = line.split(' ') as [string, string, string];
-  if (name === 'struct') LAYOUTS.set(first, (layout = { size: Number(second), fields: new Map() }));
-  else layout!.fields.set(name, { offset: Number(first), size: Number(second) });
+  if (name === 'struct') {
+    layout = { size: Number(second), fields: new Map() };
+    LAYOUTS.set(first, layout);
+  } else layout!.fields.set(name, { offset: Number(first), size: Number(second) });
 }
 
 const BYTES: Record<ScalarType, number> = { u8: 1, u16: 2, s16: 2, u32: 4, s32: 4, u64: 8 };

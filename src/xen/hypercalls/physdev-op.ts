@@ -27,7 +27,7 @@ const OPERATIONS: readonly SubOpRow[] = [
     number: 5,
     name: 'PHYSDEVOP_IRQ_STATUS_QUERY',
     arg: structs.physdev_irq_status_query,
-    doc: 'Must the end of this interrupt be told?',
+    doc: 'Tells whether the end of this interrupt must be announced.',
     seed: 'physdev_op(PHYSDEVOP_IRQ_STATUS_QUERY)',
     run: (caller) => noSuchLine(caller),
   }),

@@ -92,7 +92,7 @@ const OPERATIONS: readonly Operation[] = [
   {
     number: 3,
     name: 'VCPUOP_is_up',
-    doc: 'Is the vcpu up? 1 or 0.',
+    doc: 'Tells whether the vcpu is up: 1 or 0.',
     seed: 'vcpu_op(VCPUOP_is_up)',
     run: (_caller, vcpu) => (vcpu.down ? 0 : 1),
   },
