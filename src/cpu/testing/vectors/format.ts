@@ -2,7 +2,17 @@
  * The file format of hardware vectors: the inputs that state.ts cannot regenerate and the outcome, in columns (one
  * kind of value each), gzipped. Everything that an instruction left alone takes one bit or less.
  */
-import { type CaseSpec, DATA, ENVIRONMENTS, type Poke, registersOf, STACK, X87, x87Of } from './state.ts';
+import {
+  type CaseSpec,
+  DATA,
+  ENVIRONMENTS,
+  type Poke,
+  type Registers,
+  registersOf,
+  STACK,
+  X87,
+  x87Of,
+} from './state.ts';
 
 /** What the hardware did. */
 export interface Outcome {
@@ -241,6 +251,7 @@ export interface X87Outcome {
 export interface Vector {
   readonly spec: CaseSpec;
   readonly index: number;
+  readonly before: Registers;
   readonly vector: number;
   readonly errorCode: number;
   readonly cr2: number;
@@ -306,7 +317,7 @@ function unpackCase(columns: Record<Column, Source>, index: number): Vector {
     for (let at = 0; at < length; at++) memory.push({ address: start + at, value: columns.memory.u8() });
   }
   const x87 = spec.mode === X87 && vector === DONE ? unpackX87(columns.x87, x87Of(spec)) : undefined;
-  return { spec, index, vector, errorCode, cr2, gpr, eip, eflags, selectors, memory, x87 };
+  return { spec, index, before, vector, errorCode, cr2, gpr, eip, eflags, selectors, memory, x87 };
 }
 
 function unpackX87(source: Source, before: Uint8Array): X87Outcome {

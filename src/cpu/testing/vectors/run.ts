@@ -32,7 +32,6 @@ import {
   ldtWords,
   memoryImage,
   type Poke,
-  registersOf,
   SEQUENCE,
   SLOT_SIZE,
   SLOTS,
@@ -198,8 +197,8 @@ export class VectorMachine {
 
   private enter(vector: Vector): void {
     const { cpu } = this;
-    const { spec, index } = vector;
-    const { gpr, eip, eflags } = registersOf(spec, index);
+    const { spec } = vector;
+    const { gpr, eip, eflags } = vector.before;
     const environment = ENVIRONMENTS[spec.environment];
     if (environment === undefined) throw new Error('no such environment');
     cpu.cpl = 3;
@@ -236,7 +235,7 @@ export class VectorMachine {
 
   /** @returns undefined if the processor did what the hardware did. */
   private check(measured: Vector, instruction: Instruction | undefined): string | undefined {
-    const before = registersOf(measured.spec, measured.index);
+    const { before } = measured;
     const vector = asIntel(measured, instruction, before);
     if (vector === undefined) return undefined;
     if (vector.spec.mode === SEQUENCE) return this.checkSequence(vector);
@@ -253,7 +252,7 @@ export class VectorMachine {
   /** Step by step, then in one go: both must end as the hardware did. */
   private checkSequence(vector: Vector): string | undefined {
     const { cpu, recorder } = this;
-    const end = registersOf(vector.spec, vector.index).eip + vector.spec.code.length;
+    const end = vector.before.eip + vector.spec.code.length;
     this.enter(vector);
     let steps = 0;
     while (cpu.eip !== end && recorder.vector === DONE && steps < 32) {
