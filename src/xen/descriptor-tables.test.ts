@@ -12,6 +12,7 @@ import type { Domain } from './domain.ts';
 import { TYPE_l1, TYPE_l2, TYPE_l3 } from './frames.ts';
 import { setGdtRow, updateDescriptorRow } from './hypercalls/descriptors.ts';
 import { mmuUpdate } from './mmu-update.ts';
+import { becomesWritable } from './page-types.ts';
 import { pin } from './pinning.ts';
 import { setRoot } from './roots.ts';
 import { type Guest, MemoryMachine } from './testing/memory-machine.ts';
@@ -139,6 +140,17 @@ describe('set_gdt', () => {
     machine.hv.memory.write32(guest.mfn('g2') * 4096 + 300 * 8 + 4, 0x00008900);
     expect(setGdt(['g2'], 1)).toBe(EINVAL);
     expect(guest.because()).toMatch(/descriptor 300 .* system descriptor of type 9/);
+  });
+  it('scans a page again after it could be written, not before', () => {
+    setGdt(['gdt'], 1);
+    setGdt([], 0);
+    machine.cpu.cycles = 0;
+    setGdt(['gdt'], 1);
+    expect(machine.cpu.cycles, 'still marked as checked').toBe(0);
+    setGdt([], 0);
+    expect(becomesWritable(machine.hv.frames, guest.mfn('gdt'))).toBe(true);
+    machine.hv.memory.write32(guest.mfn('gdt') * 4096 + 12, 0x00008900);
+    expect(setGdt(['gdt'], 1)).toBe(EINVAL);
   });
   it('takes 14 pages at most', () => {
     expect(setGdt([], 7169)).toBe(EINVAL);

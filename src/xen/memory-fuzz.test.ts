@@ -15,6 +15,7 @@ import { copyGrant, swapGrants, transferGrant } from './grants.ts';
 import { mmuUpdate } from './mmu-update.ts';
 import { clearPage, copyPage } from './mmuext-op.ts';
 import { entryMfn } from './page-table-entries.ts';
+import { becomesWritable } from './page-types.ts';
 import { pin, unpin } from './pinning.ts';
 import { giveFrames, takeFrame } from './reservation.ts';
 import { dropRoot, setRoot } from './roots.ts';
@@ -120,8 +121,7 @@ class Fuzzer {
     const mfn = this.frame(guest);
     const { frames, memory } = this.machine.hv;
     if (mfn >= frames.total || frames.owner[mfn] !== guest.domain.id) return -1;
-    if (frames.typeCount[mfn] !== 0 && frames.type[mfn] !== TYPE_writable) return -1;
-    if (mfn >= frames.heapStart) return -1;
+    if (mfn >= frames.heapStart || !becomesWritable(frames, mfn)) return -1;
     const size = guest.domain.entryBytes;
     if (this.chance(15)) {
       memory.zeroFrame(mfn);

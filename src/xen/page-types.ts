@@ -207,6 +207,16 @@ function denyType(frames: FrameTable, mfn: number, wanted: number): number {
   );
 }
 
+/**
+ * May somebody without a mapping of his own (a daemon, the hypervisor on the guest's behalf) write the frame now?
+ * If so it is an ordinary writable frame from here on: what was checked for another type no longer counts.
+ */
+export function becomesWritable(frames: FrameTable, mfn: number): boolean {
+  if (takeType(frames, mfn, TYPE_writable) !== TAKEN) return false;
+  dropType(frames, mfn);
+  return true;
+}
+
 /** The contents passed: the processor may use the table from now on. */
 export function completeType(frames: FrameTable, mfn: number): void {
   frames.flags[mfn]! |= FRAME_VALIDATED;

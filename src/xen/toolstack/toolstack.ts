@@ -9,8 +9,8 @@ import type { Domain } from '../domain.ts';
 import { destroyDomain, unpauseDomain } from '../domain-lifecycle.ts';
 import { domainMemory } from '../domain-memory.ts';
 import { notifyGuest, sendGlobalVirq } from '../evtchn.ts';
-import { TYPE_writable } from '../frames.ts';
 import type { Hypervisor, HypervisorHooks } from '../hypervisor.ts';
+import { becomesWritable } from '../page-types.ts';
 import { type BuildRequest, buildDomain } from './build-domain.ts';
 import { ConsoleDaemon } from './console-daemon.ts';
 import type { ImageResult } from './image-error.ts';
@@ -180,9 +180,7 @@ export class Toolstack {
   }
   #mappable(domain: Domain, mfn: number): boolean {
     const { frames } = this.#hypervisor;
-    return (
-      frames.owner[mfn] === domain.id && (frames.typeCount[mfn] === 0 || frames.type[mfn] === TYPE_writable)
-    );
+    return frames.owner[mfn] === domain.id && becomesWritable(frames, mfn);
   }
 
   #notifyConsole(served: Served): void {
