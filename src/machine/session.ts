@@ -75,6 +75,8 @@ export class Session {
     const most = bounds.maxInstructions ?? Number.POSITIVE_INFINITY;
     const awaits = bounds.until !== undefined && bounds.until.length > 0;
     this.#awaited = this.#missing(bounds.until ?? []);
+    // Idle time of which the end is known passes in one stride.
+    let wakes = 0;
     for (;;) {
       if (awaits && this.#awaited.length === 0) return 'until';
       if (machine.ended) return 'ended';
@@ -82,13 +84,15 @@ export class Session {
       if (bounds.expired?.()) return 'timeout';
       this.script?.look(machine);
       const now = machine.now;
-      const grid = this.script && !this.script.finished ? LOOK_NS : STRIDE_NS;
-      const next = (Math.floor(now / grid) + 1) * grid;
+      const typing = this.script !== null && !this.script.finished;
+      const grid = typing ? LOOK_NS : STRIDE_NS;
+      const next = Math.max((Math.floor(now / grid) + 1) * grid, typing ? 0 : wakes);
       // An instruction takes at least a cycle: the bound is reached exactly, never passed.
       const result = machine.run(
         Math.min(next, now + (bounds.strideNs ?? grid), now + most - machine.instructions),
       );
       bounds.watch?.();
+      wakes = Number.isFinite(result.nextDeadline) ? result.nextDeadline : 0;
       if (result.kind !== 'idle' || this.script?.replyDue || this.script?.waitsForSilence(machine)) continue;
       if (result.nextDeadline === Number.POSITIVE_INFINITY && !(awaits && this.#awaited.length === 0))
         return 'waiting';
