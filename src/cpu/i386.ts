@@ -5,9 +5,12 @@
  * A stint is one call of the generated loop. While it lasts, STINT_LEFT counts down what it may still retire and
  * `countdown` stays as it was at its start; consumed() joins the two.
  */
+
+import { Breakpoints } from './breakpoints.ts';
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, type Processor } from './cpu.ts';
 import { decodeInstruction, MAX_INSTRUCTION_LENGTH } from './decode-instruction.ts';
 import { ARITHMETIC_FLAGS, carryWord, EFLAGS_BITS, packFlags, RF, signWord, TF, zeroWord } from './flags.ts';
+import { CodeFetch } from './interpreter/code-fetch.ts';
 import { CodePages } from './interpreter/code-pages.ts';
 import { Decoder, MODE_CODE32, MODE_SEGMENTED, MODE_STACK32 } from './interpreter/decode.ts';
 import { interpreterFor } from './interpreter/instantiate.ts';
@@ -27,7 +30,8 @@ import {
   STATUS_REPEAT,
 } from './interpreter/records.ts';
 import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, EBP, ES, ESP, FIELDS, SS } from './layout.ts';
-import { CR0_WP, CR4_PAE, EFER_NXE, isPlainFrame, PageWalker } from './paging.ts';
+import { CR0_PG, LinearAccess } from './linear-access.ts';
+import { CR0_WP, CR4_PAE, EFER_NXE, PageWalker } from './paging.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 import {
   DESC_ACCESS_MASK,
@@ -35,52 +39,48 @@ import {
   descriptorBase,
   descriptorLimit,
   isReadable,
-  isWritableData,
-  offsetAllowed,
   VECTOR_DB,
-  VECTOR_GP,
-  VECTOR_PF,
   VECTOR_SS,
 } from './rare/descriptors.ts';
 import { RARE_FAULT, RARE_JUMP, RARE_NEXT, RARE_REPEAT, type RareFunction } from './rare/rare.ts';
 import { loadSegment } from './rare/segments.ts';
 import { ACTION_HALT, ACTION_INTERRUPT, ACTION_NONE, ACTION_TRAP, InnerMachine } from './rare-machine.ts';
+import {
+  ACCESS,
+  BASE,
+  COUNTDOWN,
+  CPL,
+  CR0,
+  CR2,
+  CR3,
+  CR4,
+  DR,
+  EFER,
+  EFLAGS,
+  EIP,
+  FAULT_CODE,
+  FAULT_VECTOR,
+  FLAG_CARRY,
+  FLAG_SIGN,
+  FLAG_ZERO,
+  GPR,
+  LEFT,
+  LIMIT,
+  NO_FAULT,
+  SELECTOR,
+  SHADOW,
+  SLICE_END,
+  word,
+} from './state-words.ts';
 import { TlbLog } from './tlb.ts';
 import type { TrapSink } from './trap-sink.ts';
 
 /** The loop comes back this often: V8 moves nothing to optimised code that never returns. */
 const STINT_MAX = 100_000;
-const CR0_PG = 0x80000000;
 /** Limits from here on count as flat: nothing above is ever mapped for a guest of Xen. */
 const FLAT_LIMIT = 0xf67fffff;
 const DR6_BS = 0x4000;
 const NOT_SAVED = ['countdown', 'retired', 'sliceEnd', 'faultVector', 'faultCode'] as const;
-
-const word = (at: number): number => at >>> 2;
-const GPR = word(addressOf('gpr'));
-const EIP = word(addressOf('eip'));
-const EFLAGS = word(addressOf('eflags'));
-const FLAG_ZERO = word(addressOf('flagZero'));
-const FLAG_SIGN = word(addressOf('flagSign'));
-const FLAG_CARRY = word(addressOf('flagCarry'));
-const SELECTOR = word(addressOf('segSelector'));
-const BASE = word(addressOf('segBase'));
-const LIMIT = word(addressOf('segLimit'));
-const ACCESS = word(addressOf('segAccess'));
-const CPL = word(addressOf('cpl'));
-const CR0 = word(addressOf('cr0'));
-const CR2 = word(addressOf('cr2'));
-const CR3 = word(addressOf('cr3'));
-const CR4 = word(addressOf('cr4'));
-const EFER = word(addressOf('efer'));
-const DR = word(addressOf('dr'));
-const FAULT_VECTOR = word(addressOf('faultVector'));
-const FAULT_CODE = word(addressOf('faultCode'));
-const SHADOW = word(addressOf('interruptShadow'));
-const COUNTDOWN = word(addressOf('countdown'));
-const SLICE_END = addressOf('sliceEnd');
-const LEFT = word(map.STINT_LEFT);
-const NO_FAULT = 0xffffffff;
 
 export class I386 implements Processor {
   readonly memory: PhysicalMemory;
@@ -92,24 +92,18 @@ export class I386 implements Processor {
   private readonly walker: PageWalker;
   private readonly code: CodePages;
   private readonly decoder: Decoder;
+  private readonly fetcher: CodeFetch;
+  private readonly breakpoints: Breakpoints;
+  readonly linear: LinearAccess;
   private readonly inner: InnerMachine;
   private readonly rareOf: readonly (RareFunction | undefined)[];
   private readonly loop: () => number;
   private stintTotal = 0;
   private exitWanted = false;
-  /** Of decoded code; see decode.ts. */
-  private mode = -1;
-  /** Accesses above it fault as a limit violation when segments are flat. */
-  private flatLimit = 0xffffffff;
-  /** Bits of DR6 for data breakpoints that the instruction hit. */
-  private dataHits = 0;
-  private watching = false;
   /** Segments or privilege changed: what derives from them is brought up to date before the loop goes on. */
   private isStale = true;
   /** Instructions of this stint up to and with the one that cast the interrupt shadow. */
   private shadowFrom = 0;
-  /** The fault being raised is one of beyondLimit(). */
-  private limitFault = false;
 
   constructor(memory: PhysicalMemory, sink: TrapSink) {
     this.memory = memory;
@@ -117,19 +111,23 @@ export class I386 implements Processor {
     this.u32 = memory.u32;
     this.log = new TlbLog(memory);
     this.walker = new PageWalker(memory, this.log);
+    this.breakpoints = new Breakpoints(memory.u32);
+    this.linear = new LinearAccess(memory, this.log, this.walker, this.breakpoints);
+    const { linear } = this;
     this.code = new CodePages(memory, this.log);
     this.inner = new InnerMachine(this);
     const { interpreter, isRare, rareOf, start } = interpreterFor(memory);
     this.rareOf = rareOf;
     this.decoder = new Decoder(memory, this.code, interpreter, isRare);
+    this.fetcher = new CodeFetch(memory, this.log, linear, this.code, this.decoder);
     this.loop = start({
-      slowRead: (linear, size) => this.readLinear(linear >>> 0, size, this.isUser) | 0,
-      slowWrite: (linear, size, value) => this.writeLinear(linear >>> 0, size, value, this.isUser),
-      slowCheck: (linear, size, write) => this.checkLinear(linear >>> 0, size, write !== 0, this.isUser),
+      slowRead: (at, size) => linear.read(at >>> 0, size, this.isUser) | 0,
+      slowWrite: (at, size, value) => linear.write(at >>> 0, size, value, this.isUser),
+      slowCheck: (at, size, write) => linear.check(at >>> 0, size, write !== 0, this.isUser),
       slowSegment: (segment, offset, size, write) =>
-        this.segmentAddress(segment, offset >>> 0, size, write !== 0),
-      fetch: (eip) => this.fetch(eip),
-      straddle: (eip) => this.straddle(eip),
+        linear.inSegment(segment, offset >>> 0, size, write !== 0),
+      fetch: (eip) => this.fetcher.fetch(eip),
+      straddle: (eip) => this.fetcher.straddle(eip),
       rare: (record, pageEip) => this.rare(record, pageEip),
     });
     memory.watcher = {
@@ -258,8 +256,12 @@ export class I386 implements Processor {
     walker.nx = (u32[EFER]! & EFER_NXE) !== 0;
     walker.wp = (u32[CR0]! & CR0_WP) !== 0;
     const user = u32[CPL] === 3;
-    this.watching = this.hasDataBreakpoints();
-    u32[word(map.TLB_BASE)] = this.watching ? map.TLB_EMPTY : user ? map.TLB_USER : map.TLB_SUPERVISOR;
+    this.breakpoints.refresh();
+    u32[word(map.TLB_BASE)] = this.breakpoints.watching
+      ? map.TLB_EMPTY
+      : user
+        ? map.TLB_USER
+        : map.TLB_SUPERVISOR;
     u32[word(map.CODE_BASE)] = user ? map.CODE_USER : map.CODE_SUPERVISOR;
     this.refreshMode();
   }
@@ -282,22 +284,13 @@ export class I386 implements Processor {
       mode |= MODE_SEGMENTED;
       limit = 0xffffffff;
     }
-    if (mode !== this.mode || limit !== this.flatLimit) {
+    if (mode !== this.fetcher.mode || limit !== this.linear.flatLimit) {
       // Code tables name pages of one mode; TLB entries lie below one limit.
       this.log.flush();
-      this.mode = mode;
-      this.flatLimit = limit;
+      this.fetcher.mode = mode;
+      this.linear.flatLimit = limit;
     }
   }
-  private hasDataBreakpoints(): boolean {
-    const dr7 = this.u32[DR + 7]!;
-    if ((dr7 & 0xff) === 0) return false;
-    for (let n = 0; n < 4; n++) {
-      if ((dr7 >>> (2 * n)) & 3 && (dr7 >>> (16 + 4 * n)) & 3) return true;
-    }
-    return false;
-  }
-
   // --- execution
   private consumed(): number {
     return this.stintTotal - this.u32[LEFT]!;
@@ -346,7 +339,7 @@ export class I386 implements Processor {
   /** Must each instruction be looked at? */
   private isSlow(): boolean {
     const { u32 } = this;
-    return (u32[EFLAGS]! & (TF | RF)) !== 0 || (u32[DR + 7]! & 0xff) !== 0;
+    return (u32[EFLAGS]! & (TF | RF)) !== 0 || this.breakpoints.areOn;
   }
 
   /** One stint, and what it left for. */
@@ -357,16 +350,17 @@ export class I386 implements Processor {
     let slow = false;
     if (this.isSlow()) {
       slow = true;
-      if (
-        (u32[DR + 7]! & 0xff) !== 0 &&
-        (u32[EFLAGS]! & RF) === 0 &&
-        u32[SHADOW] === 0 &&
-        this.hitsInstruction()
-      )
-        return;
+      if (this.breakpoints.areOn && (u32[EFLAGS]! & RF) === 0 && u32[SHADOW] === 0) {
+        const hits = this.breakpoints.instruction();
+        if (hits !== 0) {
+          u32[DR + 6]! |= hits;
+          this.sink.exception(VECTOR_DB, -1);
+          return;
+        }
+      }
       stepped = (u32[EFLAGS]! & TF) !== 0;
       u32[SHADOW] = 0;
-      this.dataHits = 0;
+      this.breakpoints.hits = 0;
       most = 1;
     }
     this.shadowFrom = 0;
@@ -388,8 +382,8 @@ export class I386 implements Processor {
     else if (exit === EXIT_LEAVE) this.act(done);
     else if (slow && done > 0) {
       u32[EFLAGS]! &= ~RF;
-      if (stepped || this.dataHits !== 0) {
-        u32[DR + 6]! |= this.dataHits | (stepped ? DR6_BS : 0);
+      if (stepped || this.breakpoints.hits !== 0) {
+        u32[DR + 6]! |= this.breakpoints.hits | (stepped ? DR6_BS : 0);
         if (u32[SHADOW] === 0) this.sink.exception(VECTOR_DB, -1);
       }
     }
@@ -397,8 +391,8 @@ export class I386 implements Processor {
 
   private deliverFault(): void {
     const { u32 } = this;
-    const vector = this.limitFault && this.isStackAccess() ? VECTOR_SS : u32[FAULT_VECTOR]! | 0;
-    this.limitFault = false;
+    const vector = this.linear.limitFault && this.isStackAccess() ? VECTOR_SS : u32[FAULT_VECTOR]! | 0;
+    this.linear.limitFault = false;
     u32[FAULT_VECTOR] = NO_FAULT;
     this.sink.exception(vector, u32[FAULT_CODE]! | 0);
   }
@@ -416,7 +410,7 @@ export class I386 implements Processor {
     const { row, operands } = decoded.instruction;
     const top = u32[GPR + (row.id === 'leave' ? EBP : ESP)]!;
     const usesStack = /^(push|pop|call|ret|leave)/.test(row.mnemonic);
-    if (usesStack && (top - 4) >>> 0 > this.flatLimit - 8) return true;
+    if (usesStack && (top - 4) >>> 0 > this.linear.flatLimit - 8) return true;
     return operands.some((operand) => operand.kind === 'memory' && operand.segment === SS);
   }
 
@@ -425,11 +419,14 @@ export class I386 implements Processor {
     if (done > 0) this.u32[EFLAGS]! &= ~RF;
     switch (inner.action) {
       case ACTION_INTERRUPT:
-        return sink.softwareInterrupt(inner.vector, inner.code);
+        sink.softwareInterrupt(inner.vector, inner.code);
+        break;
       case ACTION_TRAP:
-        return sink.exception(inner.vector, inner.code);
+        sink.exception(inner.vector, inner.code);
+        break;
       case ACTION_HALT:
-        return sink.halted();
+        sink.halted();
+        break;
     }
   }
 
@@ -437,36 +434,6 @@ export class I386 implements Processor {
     this.log.flush();
     this.code.reset();
     this.decoder.rare.length = 0;
-  }
-
-  /** Instruction breakpoints: a fault, before the instruction. */
-  private hitsInstruction(): boolean {
-    const { u32 } = this;
-    const linear = (u32[BASE + CS]! + u32[EIP]!) >>> 0;
-    const dr7 = u32[DR + 7]!;
-    let hits = 0;
-    for (let n = 0; n < 4; n++) {
-      if ((dr7 >>> (2 * n)) & 3 && ((dr7 >>> (16 + 4 * n)) & 15) === 0 && u32[DR + n] === linear)
-        hits |= 1 << n;
-    }
-    if (hits === 0) return false;
-    u32[DR + 6]! |= hits;
-    this.sink.exception(VECTOR_DB, -1);
-    return true;
-  }
-  noteAccess(linear: number, size: number, write: boolean): void {
-    if (this.watching) this.noteData(linear, size, write);
-  }
-  private noteData(linear: number, size: number, write: boolean): void {
-    const { u32 } = this;
-    const dr7 = u32[DR + 7]!;
-    for (let n = 0; n < 4; n++) {
-      const kind = (dr7 >>> (16 + 4 * n)) & 3;
-      if (!((dr7 >>> (2 * n)) & 3) || kind === 0 || kind === 2 || (kind === 1 && !write)) continue;
-      const length = ((dr7 >>> (18 + 4 * n)) & 3) + 1;
-      const at = (u32[DR + n]! & ~(length - 1)) >>> 0;
-      if (linear < at + length && at < linear + size) this.dataHits |= 1 << n;
-    }
   }
 
   // --- imports of the generated module
@@ -502,13 +469,13 @@ export class I386 implements Processor {
     const { u32, inner } = this;
     if (status === RARE_NEXT) {
       u32[EIP] = insn.nextEip;
-      const mode = this.mode;
+      const { mode } = this.fetcher;
       const flushes = this.log.flushes;
       if (this.isStale) this.refresh();
       if (this.isSlow()) this.shrink(1);
       if (u32[SHADOW] !== 0) this.shadowFrom = this.consumed() + 1;
       const stale = this.memory.u8[record] === HANDLER_STALE && this.memory.u8[record + 1] === 0;
-      return mode === this.mode && flushes === this.log.flushes && !insn.row.privilege && !stale
+      return mode === this.fetcher.mode && flushes === this.log.flushes && !insn.row.privilege && !stale
         ? STATUS_NEXT
         : STATUS_JUMP;
     }
@@ -524,216 +491,11 @@ export class I386 implements Processor {
     return STATUS_LEAVE;
   }
 
-  private segmentAddress(segment: number, offset: number, size: number, write: boolean): number {
-    const { u32 } = this;
-    const access = u32[ACCESS + segment]!;
-    const allowed =
-      (write ? isWritableData(access) : isReadable(access)) &&
-      offset + size - 1 <= 0xffffffff &&
-      offsetAllowed(access, u32[LIMIT + segment]!, offset, size);
-    if (allowed) return (u32[BASE + segment]! + offset) | 0;
-    this.recordFault(segment === SS ? VECTOR_SS : VECTOR_GP, 0);
-    return 0;
-  }
-
-  /** An instruction raises the first fault that it meets; an operand in two halves may meet two. */
-  recordFault(vector: number, code: number): void {
-    if (this.isFaulting) return;
-    this.u32[FAULT_VECTOR] = vector;
-    this.u32[FAULT_CODE] = code;
-  }
-  get isFaulting(): boolean {
-    return this.u32[FAULT_VECTOR] !== NO_FAULT;
-  }
-  private pageFault(linear: number): void {
-    if (this.isFaulting) return;
-    this.u32[CR2] = linear;
-    this.recordFault(VECTOR_PF, this.walker.code);
-  }
-
-  /** Where the instruction at eip starts: its record, or 0 after a fault or if the run loop is wanted. */
-  private fetch(eip: number): number {
-    const { u32 } = this;
-    const linear = (u32[BASE + CS]! + eip) >>> 0;
-    if (eip >>> 0 > u32[LIMIT + CS]!) {
-      this.recordFault(VECTOR_GP, 0);
-      return 0;
-    }
-    const page = this.codePage(linear);
-    if (page === undefined) return 0;
-    const offset = linear & 4095;
-    // A limit inside the page: each instruction is checked by itself.
-    const last = eip >>> 0 > 0xfffff000 ? 0xffffffff : (eip >>> 0) - offset + 4095;
-    if ((this.mode & MODE_SEGMENTED) !== 0 && u32[LIMIT + CS]! < last) {
-      const record = this.decoder.single(page, offset);
-      if ((eip >>> 0) + this.decoder.loneEnd - offset - 1 > u32[LIMIT + CS]!) {
-        this.recordFault(VECTOR_GP, 0);
-        return 0;
-      }
-      if (this.decoder.loneEnd > 4096) return this.straddle(eip);
-      return record;
-    }
-    const tables = this.isUser ? map.CODE_USER : map.CODE_SUPERVISOR;
-    this.log.fill(word(tables) + (linear >>> 12), page.table, this.lastPte, page.mfn);
-    return u32[(page.table >>> 2) + offset]! || this.decoder.run(page, offset);
-  }
-  private lastPte = -1;
-
-  /** The decoded page that a linear address fetches from; undefined after a fault or without room. */
-  private codePage(linear: number) {
-    const access = ACCESS_FETCH | (this.isUser ? ACCESS_USER : 0);
-    const maddr = this.physical(linear, access);
-    if (maddr < 0) {
-      this.pageFault(linear);
-      return undefined;
-    }
-    const mfn = maddr >>> 12;
-    if (mfn >= this.memory.frames) {
-      // All ones: FF /7 is undefined.
-      this.recordFault(6, -1);
-      return undefined;
-    }
-    return this.code.page(mfn, this.mode);
-  }
-
-  private straddle(eip: number): number {
-    const linear = (this.u32[BASE + CS]! + eip) >>> 0;
-    const first = this.codePage(linear);
-    if (first === undefined) return 0;
-    const second = this.codePage(((linear | 4095) + 1) >>> 0);
-    if (second === undefined) return 0;
-    const offset = linear & 4095;
-    const known = first.straddling.get(offset);
-    if (
-      known !== undefined &&
-      known.mfn === second.mfn &&
-      this.memory.u8[known.record]! + this.memory.u8[known.record + 1]! * 256 !== HANDLER_STALE
-    )
-      return this.checkEnd(eip, known.end, offset) ? known.record : 0;
-    const record = this.decoder.straddle(first, second, offset);
-    const end = this.decoder.loneEnd;
-    first.straddling.set(offset, { record, mfn: second.mfn, end });
-    return this.checkEnd(eip, end, offset) ? record : 0;
-  }
-  private checkEnd(eip: number, end: number, offset: number): boolean {
-    if ((eip >>> 0) + end - offset - 1 <= this.u32[LIMIT + CS]!) return true;
-    this.recordFault(VECTOR_GP, 0);
-    return false;
+  noteAccess(linear: number, size: number, write: boolean): void {
+    if (this.breakpoints.watching) this.breakpoints.note(linear, size, write);
   }
 
   // --- linear memory
-  /** Machine address, or -1 with walker.code set. Sets A and D. */
-  private physical(linear: number, access: number): number {
-    if ((this.u32[CR0]! & CR0_PG) === 0) {
-      this.walker.writable = true;
-      this.walker.dirty = true;
-      this.lastPte = -1;
-      return linear;
-    }
-    const maddr = this.walker.walk(linear, access, true);
-    this.lastPte = this.walker.pte;
-    return maddr;
-  }
-
-  /** As physical; fills the TLB. */
-  private access(linear: number, access: number): number {
-    const maddr = this.physical(linear, access);
-    if (maddr < 0) return -1;
-    const mfn = maddr >>> 12;
-    if (mfn >= this.memory.frames || (linear | 4095) >>> 0 > this.flatLimit) return maddr;
-    const table = word(access & ACCESS_USER ? map.TLB_USER : map.TLB_SUPERVISOR) + (linear >>> 12);
-    const delta = (this.memory.ramBase + maddr - linear) | 0;
-    const pte = this.lastPte;
-    const { writable, dirty } = this.walker;
-    if (this.u32[table] === 0) this.log.fill(table, delta, pte, -1);
-    const write = table + (map.TLB_WRITE >>> 2);
-    if (writable && dirty && isPlainFrame(this.memory, mfn) && this.u32[write] === 0)
-      this.log.fill(write, delta, pte, mfn);
-    return maddr;
-  }
-
-  /** In flat code, is the access beyond the segments' limit? The fault is recorded. */
-  private beyondLimit(linear: number, size: number): boolean {
-    if (linear + size - 1 <= this.flatLimit) return false;
-    this.recordFault(VECTOR_GP, 0);
-    this.limitFault = true;
-    return true;
-  }
-
-  readLinear(linear: number, size: number, user: boolean): number {
-    if (this.watching) this.noteData(linear, size, false);
-    if (this.beyondLimit(linear, size)) return 0;
-    const access = user ? ACCESS_READ | ACCESS_USER : ACCESS_READ;
-    const maddr = this.access(linear, access);
-    if (maddr < 0) {
-      this.pageFault(linear);
-      return 0;
-    }
-    if ((linear & 4095) + size <= 4096) return this.readMachine(maddr, size);
-    const secondPage = ((linear | 4095) + 1) >>> 0;
-    const second = this.access(secondPage, access);
-    if (second < 0) {
-      this.pageFault(secondPage);
-      return 0;
-    }
-    const head = 4096 - (linear & 4095);
-    let value = 0;
-    for (let i = 0; i < size; i++)
-      value += this.readMachine(i < head ? maddr + i : second + i - head, 1) * 2 ** (8 * i);
-    return value;
-  }
-  writeLinear(linear: number, size: number, value: number, user: boolean): void {
-    if (this.watching) this.noteData(linear, size, true);
-    if (this.beyondLimit(linear, size)) return;
-    const access = user ? ACCESS_WRITE | ACCESS_USER : ACCESS_WRITE;
-    const maddr = this.access(linear, access);
-    if (maddr < 0) {
-      this.pageFault(linear);
-      return;
-    }
-    if ((linear & 4095) + size <= 4096) {
-      this.writeMachine(maddr, size, value);
-      return;
-    }
-    const secondPage = ((linear | 4095) + 1) >>> 0;
-    const second = this.access(secondPage, access);
-    if (second < 0) {
-      this.pageFault(secondPage);
-      return;
-    }
-    const head = 4096 - (linear & 4095);
-    for (let i = 0; i < size; i++)
-      this.writeMachine(i < head ? maddr + i : second + i - head, 1, (value >>> (8 * i)) & 255);
-  }
-  checkLinear(linear: number, size: number, write: boolean, user: boolean): void {
-    if (this.watching) this.noteData(linear, size, write);
-    if (this.beyondLimit(linear, size)) return;
-    const access = (write ? ACCESS_WRITE : ACCESS_READ) | (user ? ACCESS_USER : 0);
-    if (this.access(linear, access) < 0) {
-      this.pageFault(linear);
-      return;
-    }
-    const last = (linear + size - 1) >>> 0;
-    if ((linear ^ last) >>> 12 === 0) return;
-    const secondPage = (last & ~4095) >>> 0;
-    if (this.access(secondPage, access) < 0) this.pageFault(secondPage);
-  }
-  /** Beyond RAM reads give all ones and writes vanish. */
-  private readMachine(maddr: number, size: number): number {
-    if (maddr >>> 12 >= this.memory.frames) return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
-    return size === 4
-      ? this.memory.read32(maddr)
-      : size === 2
-        ? this.memory.read16(maddr)
-        : this.memory.read8(maddr);
-  }
-  private writeMachine(maddr: number, size: number, value: number): void {
-    if (maddr >>> 12 >= this.memory.frames) return;
-    if (size === 4) this.memory.write32(maddr, value);
-    else if (size === 2) this.memory.write16(maddr, value & 0xffff);
-    else this.memory.write8(maddr, value & 0xff);
-  }
-
   translate(linear: number, access: number): number {
     const { u32 } = this;
     const fetch = (access & ACCESS_FETCH) !== 0;
@@ -744,7 +506,9 @@ export class I386 implements Processor {
       const delta = u32[word(table) + (linear >>> 12)]!;
       if (delta !== 0) return ((linear + delta) >>> 0) - this.memory.ramBase;
     }
-    const maddr = fetch ? this.physical(linear >>> 0, access) : this.access(linear >>> 0, access);
+    const maddr = fetch
+      ? this.linear.physical(linear >>> 0, access)
+      : this.linear.access(linear >>> 0, access);
     if (maddr < 0) {
       this.translateFault.code = this.walker.code;
       this.translateFault.linear = linear >>> 0;

@@ -120,14 +120,14 @@ export class InnerMachine implements RareMachine {
     return (processor.getSegmentBase(segment) + offset) >>> 0;
   }
   private fault(vector: number, code: number): never {
-    this.processor.recordFault(vector, code);
+    this.processor.linear.recordFault(vector, code);
     throw GUEST_FAULT;
   }
   private check(): void {
-    if (this.processor.isFaulting) throw GUEST_FAULT;
+    if (this.processor.linear.isFaulting) throw GUEST_FAULT;
   }
   private read(segment: number, offset: number, size: number): number {
-    const value = this.processor.readLinear(
+    const value = this.processor.linear.read(
       this.linear(segment, offset, size, false),
       size,
       this.processor.isUser,
@@ -136,7 +136,7 @@ export class InnerMachine implements RareMachine {
     return value;
   }
   private write(segment: number, offset: number, size: number, value: number): void {
-    this.processor.writeLinear(this.linear(segment, offset, size, true), size, value, this.processor.isUser);
+    this.processor.linear.write(this.linear(segment, offset, size, true), size, value, this.processor.isUser);
     this.check();
   }
   read8(segment: number, offset: number): number {
@@ -158,24 +158,29 @@ export class InnerMachine implements RareMachine {
     this.write(segment, offset, 4, value);
   }
   checkWrite(segment: number, offset: number, size: number): void {
-    this.processor.checkLinear(this.linear(segment, offset, size, true), size, true, this.processor.isUser);
+    this.processor.linear.check(this.linear(segment, offset, size, true), size, true, this.processor.isUser);
     this.check();
   }
   checkRead(segment: number, offset: number, size: number): void {
-    this.processor.checkLinear(this.linear(segment, offset, size, false), size, false, this.processor.isUser);
+    this.processor.linear.check(
+      this.linear(segment, offset, size, false),
+      size,
+      false,
+      this.processor.isUser,
+    );
     this.check();
   }
   readSystem32(linear: number): number {
-    const value = this.processor.readLinear(linear >>> 0, 4, false);
+    const value = this.processor.linear.read(linear >>> 0, 4, false);
     this.check();
     return value;
   }
   writeSystem32(linear: number, value: number): void {
-    this.processor.writeLinear(linear >>> 0, 4, value, false);
+    this.processor.linear.write(linear >>> 0, 4, value, false);
     this.check();
   }
   writeSystem8(linear: number, value: number): void {
-    this.processor.writeLinear(linear >>> 0, 1, value, false);
+    this.processor.linear.write(linear >>> 0, 1, value, false);
     this.check();
   }
 
@@ -192,7 +197,7 @@ export class InnerMachine implements RareMachine {
   }
 
   raise(vector: number, errorCode: number): RareStatus {
-    this.processor.recordFault(vector, errorCode);
+    this.processor.linear.recordFault(vector, errorCode);
     return RARE_FAULT;
   }
   softwareInterrupt(vector: number): RareStatus {

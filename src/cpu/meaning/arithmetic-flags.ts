@@ -81,10 +81,12 @@ export function condition(site: Site, code: number): void {
   switch (code >> 1) {
     case 0:
       overflowWord(site);
-      return sign();
+      sign();
+      return;
     case 1:
       f.get(site.flagCarry);
-      return sign();
+      sign();
+      return;
     case 2:
       f.get(site.flagZero);
       if (!negated) f.op(w.I32_EQZ);
@@ -97,7 +99,8 @@ export function condition(site: Site, code: number): void {
       return;
     case 4:
       f.get(site.flagSign);
-      return sign();
+      sign();
+      return;
     case 5:
       f.get(site.flagSign).const(255).op(w.I32_AND, w.I32_POPCNT).const(1).op(w.I32_AND);
       if (!negated) f.op(w.I32_EQZ);

@@ -35,20 +35,23 @@ function shiftBody(site: Site, shift: Shift, width: Width, a: number, count: num
       f.const(1).op(w.I32_AND);
       bit(site, r, top);
       setCarryAndOverflow(site);
-      return resultFlags(site, width, r);
+      resultFlags(site, width, r);
+      return;
     case 'shr':
       f.get(a).get(count).op(w.I32_SHR_U).set(r);
       f.get(a).get(count).const(1).op(w.I32_SUB, w.I32_SHR_U).const(1).op(w.I32_AND).tee(count);
       bit(site, r, top - 1);
       f.get(count).op(w.I32_XOR);
       setCarryAndOverflow(site);
-      return resultFlags(site, width, r);
+      resultFlags(site, width, r);
+      return;
     case 'sar':
       signed(site, width, a);
       f.tee(a).get(count).op(w.I32_SHR_S).set(r);
       f.get(a).get(count).const(1).op(w.I32_SUB, w.I32_SHR_S).const(1).op(w.I32_AND).tee(count).get(count);
       setCarryAndOverflow(site);
-      return resultFlags(site, width, r);
+      resultFlags(site, width, r);
+      return;
     case 'rol':
     case 'ror':
       if (width === 32)
@@ -72,7 +75,8 @@ function shiftBody(site: Site, shift: Shift, width: Width, a: number, count: num
         bit(site, r, top);
         bit(site, r, top - 1);
       }
-      return setRotateFlags(site);
+      setRotateFlags(site);
+      return;
     case 'rcl':
     case 'rcr': {
       const wide = site.scratch(w.I64, 0);
@@ -101,7 +105,8 @@ function shiftBody(site: Site, shift: Shift, width: Width, a: number, count: num
         bit(site, r, top - 1);
         f.op(w.I32_XOR).get(count).op(w.I32_XOR);
       }
-      return setRotateFlags(site);
+      setRotateFlags(site);
+      return;
     }
   }
 }
