@@ -50,7 +50,14 @@ export const popa: RareFunction = (m, insn) => {
  * A frame pointer as ENTER reads it after `count` of its own pushes: where the enclosing frame overlaps the new one,
  * the value is made of bytes that were pushed a moment ago.
  */
-function overlay(value: number, offset: number, size: number, stackTop: number, count: number, mask: number): number {
+function overlay(
+  value: number,
+  offset: number,
+  size: number,
+  stackTop: number,
+  count: number,
+  mask: number,
+): number {
   let seen = value;
   for (let byte = 0; byte < size; byte++) {
     const depth = ((stackTop - (offset + byte)) & mask) >>> 0;
