@@ -52,7 +52,8 @@ export function getDebugRegister(vcpu: Vcpu, index: number): number {
 }
 
 function loadDebugRegister(hv: Hypervisor, vcpu: Vcpu, register: number): void {
-  hv.cpu.setDr(register, vcpu.debugRegisters[register]!);
+  const value = vcpu.debugRegisters[register]!;
+  if (hv.cpu.getDr(register) !== value) hv.cpu.setDr(register, value);
 }
 
 /** At schedule-in. */

@@ -112,6 +112,7 @@ export function createHypervisor(
     callHypercall: (vcpu, number, args) => executeHypercall(hv, vcpu, number, args),
     dropCurrent() {
       hv.current = null;
+      hv.scheduler.lastVcpu = null;
       hv.scheduler.lastSwitch = hv.now();
     },
   };

@@ -20,7 +20,7 @@ import type { Hypervisor } from './hypervisor.ts';
 import { schedule, scheduleNeeded } from './scheduler.ts';
 import { earliestDeadline, fireTimers, periodicAtSwitchIn } from './timers.ts';
 import { returnToGuest } from './traps.ts';
-import { RELOAD_all, RELOAD_code, type Vcpu } from './vcpu.ts';
+import type { Vcpu } from './vcpu.ts';
 import { setVirtualTs } from './virtual-ts.ts';
 
 export interface SliceResult {
@@ -40,8 +40,6 @@ export function onSwitchIn(hv: Hypervisor, vcpu: Vcpu, previousSwitch: number): 
   hv.cpu.cr3 = vcpu.rootMfn * 4096;
   setVirtualTs(hv, vcpu, vcpu.virtualTs);
   loadDebugRegisters(hv, vcpu);
-  if (vcpu.reloadSegments === RELOAD_code && vcpu.domain.personality === '3.0.2')
-    vcpu.reloadSegments = RELOAD_all;
   periodicAtSwitchIn(hv, vcpu, previousSwitch);
 }
 

@@ -8,7 +8,14 @@ import { charge } from './charge.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { isRunnable, setRunstate, updateRunstateArea, waitingState } from './runstate.ts';
 import { updateTimeArea, updateTimeInfo } from './time-info.ts';
-import { PRIORITY_boost, PRIORITY_over, PRIORITY_under, RUNSTATE_running, type Vcpu } from './vcpu.ts';
+import {
+  PRIORITY_boost,
+  PRIORITY_over,
+  PRIORITY_under,
+  RELOAD_all,
+  RUNSTATE_running,
+  type Vcpu,
+} from './vcpu.ts';
 import { setUpcallMask, upcallPending } from './vcpu-info.ts';
 
 /** How long one vcpu runs while others wait. */
@@ -25,6 +32,8 @@ export class Scheduler {
   nextAccounting = ACCOUNTING_NS;
   /** The current vcpu gave way of its own will. */
   yielding = false;
+  /** Whose state was on the processor last: going idle and back reloads nothing. */
+  lastVcpu: Vcpu | null = null;
   /** When the processor last changed vcpus (3.0.2's tick rule). */
   lastSwitch = 0;
 }
@@ -208,6 +217,8 @@ function switchIn(hv: Hypervisor, vcpu: Vcpu): void {
   charge(hv, 'vcpuSwitch');
   hv.cpu.loadState(vcpu.saved);
   hv.current = vcpu;
+  if (scheduler.lastVcpu !== vcpu) vcpu.reloadSegments = RELOAD_all;
+  scheduler.lastVcpu = vcpu;
   const previousSwitch = scheduler.lastSwitch;
   const now = hv.now();
   scheduler.lastSwitch = now;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CS, ESP, SS } from '../cpu/layout.ts';
+import { CS, DS, ESP, GS, SS } from '../cpu/layout.ts';
 import { BASE } from './testing/flat-domain.ts';
 import {
   ENTRY,
@@ -254,6 +254,47 @@ describe('the iret hypercall', () => {
         expect([first!.handler, first!.stack[0], first!.stack[2]]).toEqual([TRAP_HANDLER + 13, 0x50, 0x53]);
     },
   );
+});
+
+describe.each(['3.0.2', '4.17'] as const)('selectors that do not fit a new GDT, %s', (personality) => {
+  it('DS to GS: the failsafe callback in 3.0.2 on the way out, in 4.17 at the next context switch', () => {
+    const machine = new ScriptedMachine();
+    machine.guest([
+      function* () {
+        for (let i = 0; i < 1000; i++) yield spend(10_000);
+      },
+    ]);
+    const guest = machine.guest(
+      [
+        function* (g) {
+          const { cpu } = g.machine;
+          const gdt = g.frames[12]!;
+          const table = g.maddr(BASE + 12 * 4096);
+          g.hv.memory.write32(table + 8, 0x0000_ffff);
+          g.hv.memory.write32(table + 12, 0x00cf_b200);
+          // Nothing may map it writable: its entry becomes read-only first.
+          expect(yield* g.call(14, BASE + 12 * 4096, (gdt << 12) | 0x61, 0, 2)).toBe(0);
+          expect(yield* g.call(2, g.put(gdt), 512)).toBe(0);
+          expect(cpu.loadSegment(GS, 0x09)).toBe(0);
+          expect(yield* g.call(2, 0, 0)).toBe(0);
+          g.log.push(`${g.deliveries.length} gs ${cpu.getSelector(GS).toString(16)}`);
+          yield* g.call(29, 3, g.put(g.put(1), 0, g.hv.now() + 1_000_000, 0));
+          g.log.push(
+            `${g.deliveries.length} gs ${cpu.getSelector(GS).toString(16)} ds ${cpu.getSelector(DS).toString(16)}`,
+          );
+        },
+      ],
+      { personality },
+    );
+    machine.run(100_000_000);
+    const old = personality === '3.0.2';
+    expect(guest.log[0]).toBe(old ? '1 gs 0' : '0 gs 9');
+    expect(guest.log[1]).toBe(old ? '1 gs 0 ds 0' : '1 gs 0 ds e021');
+    expect(guest.deliveries.map((d) => d.handler)).toEqual([FAILSAFE_HANDLER]);
+    // DS ES FS GS EIP CS EFLAGS, DS lowest.
+    expect(hex(guest.deliveries[0]!.stack.slice(0, 4))).toEqual(['e021', 'e021', 'e021', '9']);
+    expect(guest.deliveries[0]!.stack[5]! & 0xffff).toBe(KERNEL_CS);
+  });
 });
 
 describe('non-maskable interrupts', () => {

@@ -239,8 +239,15 @@ export function deliverDirect80(hv: Hypervisor, vcpu: Vcpu): boolean {
   return bounce(hv, vcpu, context, to);
 }
 
+const DATA_SEGMENTS: readonly number[] = [DS, ES, FS, GS];
+
 /** The failsafe callback: a selector of the state to return to cannot be loaded. */
-export function deliverFailsafe(hv: Hypervisor, vcpu: Vcpu, context: InterruptedContext): boolean {
+export function deliverFailsafe(
+  hv: Hypervisor,
+  vcpu: Vcpu,
+  context: InterruptedContext,
+  failing: readonly number[] = DATA_SEGMENTS,
+): boolean {
   const cpu = hv.cpu;
   const modern = vcpu.domain.personality === '4.17';
   const to = fill(
@@ -253,8 +260,8 @@ export function deliverFailsafe(hv: Hypervisor, vcpu: Vcpu, context: Interrupted
   to.failsafe = true;
   if (modern && (context.cs & 3) === 1) context.ss = FLAT_KERNEL_SS;
   if (!bounce(hv, vcpu, context, to)) return false;
-  // The bad values are on the stack; the handler starts with null selectors.
-  for (const segment of [DS, ES, FS, GS]) cpu.setSegmentHidden(segment, 0, 0, 0);
+  // The bad values are on the stack; the handler starts with null selectors. In 4.17 only what failed is null.
+  for (const segment of modern ? failing : DATA_SEGMENTS) cpu.setSegmentHidden(segment, 0, 0, 0);
   return true;
 }
 
@@ -279,13 +286,13 @@ function deliverNmi(hv: Hypervisor, vcpu: Vcpu): boolean {
 /** Loads the data segments again from their selectors; what cannot be loaded goes to the failsafe callback. */
 function reloadDataSegments(hv: Hypervisor, vcpu: Vcpu): boolean {
   const cpu = hv.cpu;
-  let bad = false;
-  for (const segment of [DS, ES, FS, GS]) {
+  const failing: number[] = [];
+  for (const segment of DATA_SEGMENTS) {
     const selector = cpu.getSelector(segment);
     if ((selector & ~3) === 0) cpu.setSegmentHidden(segment, selector, 0, 0);
-    else if (cpu.loadSegment(segment, selector) !== 0) bad = true;
+    else if (cpu.loadSegment(segment, selector) !== 0) failing.push(segment);
   }
-  return bad ? deliverFailsafe(hv, vcpu, currentContext(hv)) : true;
+  return failing.length > 0 ? deliverFailsafe(hv, vcpu, currentContext(hv), failing) : true;
 }
 
 /** CS and SS of the state to return to, as the hypervisor's IRET loads them. @returns whether it can go on. */
