@@ -56,7 +56,7 @@ function littleEndian(value: number, length: number): number[] {
 }
 
 /** Rows whose result tells about the host or its clock, and FXSAVE, whose image holds more than our processor has. */
-const NOT_COMPARABLE = new Set([
+export const NOT_COMPARABLE: ReadonlySet<string> = new Set([
   'sldt Mw/Rv',
   'str Mw/Rv',
   'sgdt Ms',
