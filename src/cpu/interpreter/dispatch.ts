@@ -17,6 +17,7 @@ import { type Case, pushFlatAddress, writeDriver, writeHotLoop } from './loop.ts
 import { EA_LINEAR, EA_OFFSET, EA_SEGMENT } from './memory-map.ts';
 import { FIRST_CASE, R_IMMEDIATE, STATUS_ADDRESS, STATUS_FAULT } from './records.ts';
 import { type AddressForm, OuterSite, type Variant } from './sites.ts';
+import { isX87, writeX87Loop, type X87Case } from './x87-loop.ts';
 
 /** Index of a row's variant in the handler tables: row * 16 + these bits. */
 export const V_SIZE16 = 1,
@@ -126,6 +127,7 @@ export function buildInterpreter(
   const rest: Callable[] = [];
   const cases: Case[] = [];
   const pendingOuter: { table: Uint16Array; at: number; index: number }[] = [];
+  const x87: { emitter: Emitter; variant: Variant; index: number }[] = [];
   const addOuter = (f: Callable): number => rest.push(f) - 1;
 
   for (const [number, row] of rows.entries()) {
@@ -137,7 +139,9 @@ export function buildInterpreter(
       const site = new OuterSite(f, variant, helpers);
       emitter(site);
       site.finishFunction();
-      pendingOuter.push({ table: outer, at, index: addOuter(f) });
+      const index = addOuter(f);
+      pendingOuter.push({ table: outer, at, index });
+      if (isX87(row.opcode)) x87.push({ emitter, variant, index });
       if (!isHot(variant)) continue;
       const add = (table: Uint16Array, form: AddressForm, isNear: boolean): void => {
         table[at] = FIRST_CASE + cases.push({ emitter, variant, form, near: isNear }) - 1;
@@ -156,7 +160,17 @@ export function buildInterpreter(
   for (const { table, at, index } of pendingOuter) table[at] = firstOuter + index;
   const raise = firstOuter + addOuter(raiseFunction(m));
   const rare = firstOuter + addOuter(rareFunction(m, helpers));
-  const checkedAddress = firstOuter + addOuter(addressFunction(m, helpers));
+  const address = addressFunction(m, helpers);
+  const checkedAddress = firstOuter + addOuter(address);
+  const x87Cases: X87Case[] = x87.map(({ emitter, variant, index }, i) => {
+    invariant(index === x87[0]!.index + i, 'x87 handlers have consecutive numbers');
+    return { emitter, variant, handler: firstOuter + index };
+  });
+  const x87Loop = {
+    first: x87Cases[0]!.handler,
+    count: x87Cases.length,
+    callable: writeX87Loop(m, x87Cases, { handler: checkedAddress, callable: address }, helpers),
+  };
   for (const [number, row] of rows.entries()) {
     for (const table of [outer, inline, indexed, near]) spread(table, row, number);
   }
@@ -175,7 +189,7 @@ export function buildInterpreter(
   invariant(table.length < 65536, 'more handlers than a record can name');
   m.table(table);
   const hot = writeHotLoop(m, cases);
-  writeDriver(run, hot, firstOuter, handlerType, helpers);
+  writeDriver(run, hot, firstOuter, x87Loop, handlerType, helpers);
   m.export('run', run);
   return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
 }

@@ -205,6 +205,7 @@ export function writeDriver(
   f: FunctionBuilder,
   hot: Callable,
   firstOuter: number,
+  x87: { readonly first: number; readonly count: number; readonly callable: Callable },
   handlerType: number,
   helpers: Helpers,
 ): void {
@@ -268,13 +269,34 @@ export function writeDriver(
 
   f.end(); // outOfLine
   loadPlace();
-  // One after the other, without the loop between: x87 code is long runs of these.
+  // One after the other, without the loop between.
   const outer = f.loop();
   const continueBehind = (): void => {
     f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).const(firstOuter).op(w.I32_GE_U).brIf(outer);
     keepRecord();
     f.br(enter);
   };
+  f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).const(x87.first).op(w.I32_SUB).const(x87.count).op(w.I32_LT_U);
+  f.if();
+  f.get(record).get(pageEip).const(0).mem(w.I32_LOAD, AT_ADDRESS).call(x87.callable).set(why);
+  loadPlace();
+  f.get(why);
+  f.if();
+  storeEip(() => recordEip(f, record, pageEip));
+  f.const(EXIT_FAULT).return();
+  f.end();
+  f.const(0).mem(w.I32_LOAD, STINT_LEFT).op(w.I32_EQZ);
+  f.if();
+  storeEip(() => recordEip(f, record, pageEip));
+  f.const(EXIT_BUDGET).return();
+  f.end();
+  f.const(0).mem(w.I32_LOAD, MUST_LOOK_UP);
+  f.if();
+  storeEip(() => recordEip(f, record, pageEip));
+  f.br(start);
+  f.end();
+  continueBehind();
+  f.end();
   f.get(record).get(pageEip).const(0).mem(w.I32_LOAD, AT_ADDRESS);
   f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).callIndirect(handlerType).set(why);
   const isAddress = f.block();

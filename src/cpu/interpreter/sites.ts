@@ -233,9 +233,9 @@ export class OuterSite extends BaseSite implements Site, StringSite {
   private readonly helpers: Helpers;
   private readonly usesFlags: boolean;
 
-  constructor(f: FunctionBuilder, variant: Variant, helpers: Helpers) {
+  constructor(f: FunctionBuilder, variant: Variant, helpers: Helpers, shared?: Frame) {
     const { readsFlags, writesFlags, undefinedFlags } = variant.row;
-    const frame: Frame = {
+    const frame: Frame = shared ?? {
       f,
       record: 0,
       pageEip: 1,
@@ -255,14 +255,14 @@ export class OuterSite extends BaseSite implements Site, StringSite {
     }
   }
 
-  private storeFlags(): void {
+  storeFlags(): void {
     const { writesFlags, undefinedFlags } = this.row;
     if (writesFlags === undefined && undefinedFlags === undefined) return;
     this.f.const(0).get(this.flagZero).mem(w.I32_STORE, addressOf('flagZero'));
     this.f.const(0).get(this.flagSign).mem(w.I32_STORE, addressOf('flagSign'));
     this.f.const(0).get(this.flagCarry).mem(w.I32_STORE, addressOf('flagCarry'));
   }
-  private leave(status: number): void {
+  protected leave(status: number): void {
     if (status !== STATUS_FAULT) this.storeFlags();
     this.f.const(status).return();
   }
