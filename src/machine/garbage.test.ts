@@ -133,3 +133,26 @@ describe.each([
     expect(made).toBeGreaterThan(60);
   });
 });
+
+describe('a kernel of random bytes', () => {
+  it.each(['x86_32', 'x86_32p'] as const)('dies or spins alone, and its end is explained (%s)', (abi) => {
+    const dead: (string | null)[] = [];
+    for (let seed = 1; seed <= 20; seed++) {
+      const roll = dice(seed * 65_537);
+      const image = images[abi].slice();
+      // The code is the first thing behind the headers; both images have its first four bytes nowhere else.
+      const at = image.findIndex(
+        (_, i) => image[i] === 0xcd && image[i + 1] === 0x82 && image[i + 2] === 0xeb,
+      );
+      for (let i = 0; i < code.length; i++) image[at + i] = roll(256);
+      const machine = new Machine({ ...MACHINE, memoryMiB: 16 }, () => {});
+      expect(machine.addDomain(request(image, { memoryMiB: 4 }))).toMatchObject({ ok: true });
+      machine.run(300_000);
+      const { end } = machine.domains[0]!;
+      if (end?.reason === 'crash') dead.push(end.sentence);
+      expect(audit(machine.hv)).toEqual([]);
+    }
+    expect(dead.length).toBeGreaterThan(10);
+    for (const sentence of dead) expect(sentence).toMatch(/^The .+ at [0-9a-f]{8}.* ended the domain: .+\.$/);
+  });
+});
