@@ -7,7 +7,9 @@ import { DONE, type Vector } from './format.ts';
 import { type Registers, x87Of } from './state.ts';
 
 const PAGE_FAULT = 14,
-  STACK_FAULT = 12;
+  STACK_FAULT = 12,
+  GENERAL_PROTECTION = 13,
+  X87_FAULT = 16;
 
 /** What our processor is held to, or undefined if this case says nothing about it. */
 export function asIntel(
@@ -34,7 +36,7 @@ export function asIntel(
   // F2 and F3 mean nothing to LOOPE and LOOPNE (reserved). Zen lets them choose the condition.
   if (/^loopn?e /.test(id) && instruction.repeat !== 0) return undefined;
   // Zen looks at all of the stack that a far return may need before it looks at the selector.
-  if (/^(retf Iw|iret)$/.test(id) && (vector.vector === PAGE_FAULT || vector.vector === STACK_FAULT))
+  if (/^(retf|retf Iw|iret)$/.test(id) && (vector.vector === PAGE_FAULT || vector.vector === STACK_FAULT))
     return undefined;
   // FSTP1 of an empty register is documented nowhere.
   if (id.startsWith('fstpnce') && vector.vector === DONE && isTopEmpty(vector)) return undefined;
@@ -56,9 +58,16 @@ export function faultAddressIsOpen(instruction: Instruction | undefined): boolea
   );
 }
 
-/** A pending x87 exception and a bad memory operand are of one class (SDM, "Priority Among Exceptions"). */
-export function isOpenPriority(ours: number, theirs: number): boolean {
-  return theirs === 16 && (ours === STACK_FAULT || ours === 13 || ours === PAGE_FAULT);
+/**
+ * Faults on executing an instruction are one class, whose order is the processor's own (SDM vol. 3A, "Priority Among
+ * Concurrent Events"): a pending x87 exception and a bad operand, a bad operand and a bad stack.
+ */
+export function isOpenPriority(instruction: Instruction | undefined, ours: number, theirs: number): boolean {
+  const isOperandFault = ours === STACK_FAULT || ours === GENERAL_PROTECTION || ours === PAGE_FAULT;
+  if (theirs === X87_FAULT) return isOperandFault;
+  if (ours === theirs || !isOperandFault) return false;
+  const usesStackToo = instruction !== undefined && /^(pop E|push E|call|callf) ?/.test(instruction.row.id);
+  return usesStackToo && (theirs === STACK_FAULT || theirs === GENERAL_PROTECTION || theirs === PAGE_FAULT);
 }
 
 const C1 = 0x200;

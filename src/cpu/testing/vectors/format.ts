@@ -10,6 +10,7 @@ import {
   type Registers,
   registersOf,
   STACK,
+  seedOf,
   X87,
   x87Of,
 } from './state.ts';
@@ -263,7 +264,8 @@ export interface Vector {
   readonly x87: X87Outcome | undefined;
 }
 
-export function* unpack(whole: Uint8Array): Generator<Vector> {
+/** @param salt as the cases were generated with */
+export function* unpack(whole: Uint8Array, salt = 0): Generator<Vector> {
   const head = new Source(whole);
   const count = head.u32();
   const lengths = COLUMNS.map(() => head.u32());
@@ -275,14 +277,14 @@ export function* unpack(whole: Uint8Array): Generator<Vector> {
       return [name, new Source(whole.subarray(at - length, at))];
     }),
   ) as Record<Column, Source>;
-  for (let index = 0; index < count; index++) yield unpackCase(columns, index);
+  for (let index = 0; index < count; index++) yield unpackCase(columns, index, salt);
 }
 
-function unpackCase(columns: Record<Column, Source>, index: number): Vector {
+function unpackCase(columns: Record<Column, Source>, index: number, salt: number): Vector {
   const packed = columns.spec.u8();
   const pokes: Poke[] = [];
   const spec: CaseSpec = {
-    seed: index,
+    seed: seedOf(index, salt),
     environment: packed & 7,
     mode: (packed >> 3) & 3,
     pointersToFloats: (packed & 0x20) !== 0,

@@ -21,6 +21,7 @@ import {
   STACK,
   STACK_SIZE,
   STEP,
+  seedOf,
   segmentBase,
   TO_INT3,
   WRITABLE_DATA_SIZE,
@@ -527,15 +528,15 @@ const REFUSED: readonly string[] = [
   '66666666666666666666666666666690',
 ];
 
-/** All cases of one subject; `seed` is their position. */
-export function generate(subject: 'integer' | 'x87'): CaseSpec[] {
+/** All cases of one subject. The committed files have salt 0; another gives other cases of the same kind. */
+export function generate(subject: 'integer' | 'x87', salt = 0): CaseSpec[] {
   const cases: CaseSpec[] = [];
   for (const row of ROWS) {
     if (isX87(row) !== (subject === 'x87') || NOT_COMPARABLE.has(row.id)) continue;
-    const random = seededRandom(hash(row.id));
+    const random = seededRandom(hash(row.id) ^ Math.imul(salt, 0x9e37_79b1));
     for (let skip = 0; skip < 8; skip++) random();
     for (let wanted = casesFor(row), made = 0; made < wanted; ) {
-      const spec = makeCase(row, cases.length, random);
+      const spec = makeCase(row, seedOf(cases.length, salt), random);
       if (spec === undefined) continue;
       cases.push(spec);
       made++;
@@ -544,7 +545,7 @@ export function generate(subject: 'integer' | 'x87'): CaseSpec[] {
   if (subject === 'integer') {
     for (const text of REFUSED) {
       const code = Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-      const seed = cases.length;
+      const seed = seedOf(cases.length, salt);
       const pointers = bit(EBX);
       cases.push({
         seed,

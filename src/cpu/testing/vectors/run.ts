@@ -283,7 +283,7 @@ export class VectorMachine {
     };
     // ICEBP's #DB and the single-step trap look the same from a signal handler.
     const done = recorder.vector === 1 && instruction?.row.id === 'int1' ? DONE : recorder.vector;
-    if (isOpenPriority(done, vector.vector)) return undefined;
+    if (isOpenPriority(instruction, done, vector.vector)) return undefined;
     expect('vector', done, vector.vector);
     if (wrong.length === 0 && WITH_CODE.has(done)) expect('error code', recorder.errorCode, vector.errorCode);
     if (wrong.length === 0 && done === 14 && !faultAddressIsOpen(instruction))

@@ -7,7 +7,7 @@ import { decodeInstruction, type Instruction } from '../../decode-instruction.ts
 import type { Row } from '../../opcodes/row.ts';
 import { hasModrm, ROWS } from '../../opcodes/table.ts';
 import { seededRandom } from '../random.ts';
-import { type CaseSpec, CODE_16, ENVIRONMENTS, FLAT, SEQUENCE, SEQUENCE_BYTES } from './state.ts';
+import { type CaseSpec, CODE_16, ENVIRONMENTS, FLAT, SEQUENCE, SEQUENCE_BYTES, seedOf } from './state.ts';
 import { bitsOf, undefinedFlagBits } from './undefined.ts';
 
 const COUNT = 30_000;
@@ -130,15 +130,15 @@ function makeSequence(bits: 16 | 32, random: Random): Uint8Array | undefined {
   return parts.length >= 2 && undefinedAfter(code, bits) !== undefined ? code : undefined;
 }
 
-export function generateSequences(): CaseSpec[] {
-  const random = seededRandom(0x5e90_e4ce);
+export function generateSequences(salt = 0): CaseSpec[] {
+  const random = seededRandom(0x5e90_e4ce ^ Math.imul(salt, 0x9e37_79b1));
   const cases: CaseSpec[] = [];
   while (cases.length < COUNT) {
     const environment = cases.length % 4 === 3 ? CODE_16 : FLAT;
     const code = makeSequence(ENVIRONMENTS[environment]?.bits ?? 32, random);
     if (code === undefined) continue;
     cases.push({
-      seed: cases.length,
+      seed: seedOf(cases.length, salt),
       environment,
       mode: SEQUENCE,
       pointers: POINTERS,

@@ -163,6 +163,11 @@ export function segmentBase(selector: number): number {
   return LDT_ENTRIES.find(([entry]) => entry === selector >> 3)?.[1] ?? 0;
 }
 
+/** Seed of a case by its position; salt 0 to 2000. */
+export function seedOf(index: number, salt: number): number {
+  return index + salt * 1_000_000;
+}
+
 export function slotAddress(index: number): number {
   return FIRST_SLOT + (index % SLOTS) * SLOT_SIZE;
 }
