@@ -27,7 +27,8 @@ import {
   VOID,
   when,
 } from './expression.ts';
-import type { Library, Operation } from './instructions.ts';
+import type { Library } from './instructions.ts';
+import type { Operation } from './operate.ts';
 import {
   bit,
   C0,

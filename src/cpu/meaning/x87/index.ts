@@ -13,17 +13,8 @@ import type { Emitter, EmitterTable, Meaning, Site } from '../site.ts';
 import { CONSTANTS, type Constant } from './constants.ts';
 import type { Callee } from './expression.ts';
 import { defineFastPaths } from './fast.ts';
-import {
-  ABSOLUTE,
-  CHANGE_SIGN,
-  defineLibrary,
-  type Library,
-  REMAINDER,
-  REMAINDER_IEEE,
-  ROOT,
-  ROUND_INT,
-  SCALE,
-} from './instructions.ts';
+import { defineLibrary, type Library } from './instructions.ts';
+import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './operate.ts';
 import { ES, FCW, FOP_FROM_CODE, FSW } from './state.ts';
 
 const VECTOR_NM = 7,

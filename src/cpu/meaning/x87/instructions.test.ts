@@ -4,7 +4,7 @@ import { addressOf } from '../../layout.ts';
 import { X87Bench } from '../../testing/x87/bench-module.ts';
 import { type Case, loadCases } from '../../testing/x87/cases.ts';
 import { CONSTANTS } from './constants.ts';
-import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './instructions.ts';
+import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './operate.ts';
 import { tagWordOf } from './tags.ts';
 
 /** With the fast paths in front, and the full functions alone. */
