@@ -7,7 +7,7 @@
  */
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from './cpu.ts';
 import { FRAME_HAS_CODE, FRAME_IS_TABLE, type PhysicalMemory } from './physical-memory.ts';
-import type { TlbLog } from './tlb.ts';
+import { ROLE_TABLE, ROLE_UPPER, type TlbLog } from './tlb.ts';
 
 const P = 1,
   RW = 2,
@@ -28,8 +28,11 @@ export const EFER_NXE = 0x800;
 export const NOWHERE = 0xfffff000;
 
 export class PageWalker {
-  private readonly memory: PhysicalMemory;
   private readonly log: TlbLog;
+  private readonly u32: Uint32Array;
+  private readonly roles: Uint8Array;
+  private readonly frames: number;
+  private readonly ramWord: number;
   cr3 = 0;
   pae = false;
   nx = false;
@@ -42,16 +45,24 @@ export class PageWalker {
   code = 0;
 
   constructor(memory: PhysicalMemory, log: TlbLog) {
-    this.memory = memory;
     this.log = log;
+    this.u32 = memory.u32;
+    this.roles = log.role;
+    this.frames = memory.frames;
+    this.ramWord = memory.ramBase >>> 2;
   }
 
+  /** What does not exist reads as not present. */
   private entry(maddr: number): number {
-    return maddr >>> 12 < this.memory.frames ? this.memory.read32(maddr) : 0;
+    return maddr >>> 12 < this.frames ? this.u32[this.ramWord + (maddr >>> 2)]! : 0;
+  }
+  private watch(maddr: number, role: number, isUpper: boolean): void {
+    const mfn = maddr >>> 12;
+    if (mfn < this.frames && (this.roles[mfn]! & role) !== role) this.log.noteTable(mfn, isUpper);
   }
   private touch(maddr: number, value: number): void {
     // The processor's own update: nothing derived depends on A; a D that was clear gave no write entry.
-    this.memory.u32[(this.memory.ramBase + maddr) >>> 2] = value;
+    this.u32[this.ramWord + (maddr >>> 2)] = value;
   }
 
   private fail(access: number, code: number): number {
@@ -69,7 +80,7 @@ export class PageWalker {
     if (this.pae) {
       const pdpteAddress = ((table & ~31) >>> 0) + (linear >>> 30) * 8;
       const pdpte = this.entry(pdpteAddress);
-      if (mark && pdpteAddress >>> 12 < this.memory.frames) this.log.noteTable(pdpteAddress >>> 12, true);
+      if (mark) this.watch(pdpteAddress, ROLE_UPPER, true);
       if (!(pdpte & P)) return this.fail(access, 0);
       if (this.entry(pdpteAddress + 4) !== 0) return this.fail(access, CODE_PRESENT | CODE_RESERVED);
       table = (pdpte & ~0xfff) >>> 0;
@@ -77,7 +88,7 @@ export class PageWalker {
     } else pdeAddress = ((table & ~0xfff) >>> 0) + (linear >>> 22) * 4;
 
     const pde = this.entry(pdeAddress);
-    if (mark && pdeAddress >>> 12 < this.memory.frames) this.log.noteTable(pdeAddress >>> 12, true);
+    if (mark) this.watch(pdeAddress, ROLE_UPPER, true);
     if (!(pde & P)) return this.fail(access, 0);
     if (this.pae) {
       const high = this.entry(pdeAddress + 4);
@@ -90,7 +101,7 @@ export class PageWalker {
     const base = (pde & ~0xfff) >>> 0;
     const pteAddress = this.pae ? base + ((linear >>> 12) & 511) * 8 : base + ((linear >>> 12) & 1023) * 4;
     const pte = this.entry(pteAddress);
-    if (mark && pteAddress >>> 12 < this.memory.frames) this.log.noteTable(pteAddress >>> 12, false);
+    if (mark) this.watch(pteAddress, ROLE_TABLE, false);
     if (!(pte & P)) return this.fail(access, 0);
     let beyond = false;
     if (this.pae) {

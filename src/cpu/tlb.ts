@@ -9,21 +9,30 @@ import { FRAME_IS_TABLE } from './physical-memory.ts';
 const CAPACITY = 1 << 16;
 const HASH_MASK = 0xffff;
 
+/** Roles of a frame: read as a table, as an upper level too; marked by us, and to be unmarked. */
+export const ROLE_TABLE = 1;
+export const ROLE_UPPER = 3;
+const ROLE_MARKED = 4;
+
+/** Words of an entry: index of the filled word in the linear memory; machine address of its page-table entry (-1
+ *  without paging); mfn or -1; the next entry in the chain of the same table entry, of the same frame. */
+const STRIDE = 5;
+const WORD = 0,
+  PTE = 1,
+  FRAME = 2,
+  NEXT_OF_PTE = 3,
+  NEXT_OF_FRAME = 4;
+
 export class TlbLog {
   private readonly memory: PhysicalMemory;
   private count = 0;
-  /** Index of the filled word in the linear memory; machine address of its page-table entry, -1 without paging. */
-  private readonly word = new Int32Array(CAPACITY + 1);
-  private readonly pte = new Int32Array(CAPACITY + 1);
-  private readonly frame = new Int32Array(CAPACITY + 1);
-  private readonly nextOfPte = new Int32Array(CAPACITY + 1);
-  private readonly nextOfFrame = new Int32Array(CAPACITY + 1);
-  /** First entry of a chain; entries are numbered from 1. */
+  private readonly entries = new Int32Array((CAPACITY + 1) * STRIDE);
+  /** Place of the first entry of a chain; 0: none. */
   private readonly pteHead = new Int32Array(HASH_MASK + 1);
   private readonly frameHead: Int32Array;
-  /** Frames that the walker used, and marked; bit 1 of `role`: as an upper level. */
+  /** Frames that the walker used. */
   private readonly walked: number[] = [];
-  private readonly role: Uint8Array;
+  readonly role: Uint8Array;
   flushes = 0;
 
   constructor(memory: PhysicalMemory) {
@@ -34,34 +43,41 @@ export class TlbLog {
 
   /** @param frame mfn for entries that must go when the frame becomes code or a table, -1 for others. */
   fill(wordIndex: number, value: number, pte: number, frame: number): void {
-    const u32 = this.memory.u32;
-    if (this.count === CAPACITY) this.flush();
-    u32[wordIndex] = value;
-    const n = ++this.count;
-    this.word[n] = wordIndex;
-    this.pte[n] = pte;
-    this.frame[n] = frame;
+    if (this.count === CAPACITY) {
+      // The tables that this entry derives from are no longer watched: the next access walks again.
+      this.flush();
+      return;
+    }
+    const { entries } = this;
+    this.memory.u32[wordIndex] = value;
+    const at = ++this.count * STRIDE;
+    entries[at + WORD] = wordIndex;
+    entries[at + PTE] = pte;
+    entries[at + FRAME] = frame;
     const hash = (pte >>> 3) & HASH_MASK;
-    this.nextOfPte[n] = this.pteHead[hash]!;
-    this.pteHead[hash] = n;
+    entries[at + NEXT_OF_PTE] = this.pteHead[hash]!;
+    this.pteHead[hash] = at;
     if (frame >= 0) {
-      this.nextOfFrame[n] = this.frameHead[frame]!;
-      this.frameHead[frame] = n;
+      entries[at + NEXT_OF_FRAME] = this.frameHead[frame]!;
+      this.frameHead[frame] = at;
     }
   }
 
   flush(): void {
     const { u32, frameFlags } = this.memory;
+    const { entries, pteHead, frameHead } = this;
     this.flushes++;
     u32[MUST_LOOK_UP >>> 2] = 1;
-    for (let n = 1; n <= this.count; n++) {
-      u32[this.word[n]!] = 0;
-      this.pteHead[(this.pte[n]! >>> 3) & HASH_MASK] = 0;
-      if (this.frame[n]! >= 0) this.frameHead[this.frame[n]!] = 0;
+    const last = this.count * STRIDE;
+    for (let at = STRIDE; at <= last; at += STRIDE) {
+      u32[entries[at + WORD]!] = 0;
+      pteHead[(entries[at + PTE]! >>> 3) & HASH_MASK] = 0;
+      const frame = entries[at + FRAME]!;
+      if (frame >= 0) frameHead[frame] = 0;
     }
     this.count = 0;
     for (const mfn of this.walked) {
-      if (this.role[mfn]! & 4) frameFlags[mfn]! &= ~FRAME_IS_TABLE;
+      if (this.role[mfn]! & ROLE_MARKED) frameFlags[mfn]! &= ~FRAME_IS_TABLE;
       this.role[mfn] = 0;
     }
     this.walked.length = 0;
@@ -69,49 +85,52 @@ export class TlbLog {
 
   /** Drops the entries that let the frame be written or executed. */
   dropFrame(mfn: number): void {
-    const u32 = this.memory.u32;
-    for (let n = this.frameHead[mfn]!; n !== 0; n = this.nextOfFrame[n]!) u32[this.word[n]!] = 0;
+    const { u32 } = this.memory;
+    const { entries } = this;
+    for (let at = this.frameHead[mfn]!; at !== 0; at = entries[at + NEXT_OF_FRAME]!)
+      u32[entries[at + WORD]!] = 0;
     this.frameHead[mfn] = 0;
   }
 
   /** The walker read an entry of this frame. Marks it, so that stores into it are seen. */
   noteTable(mfn: number, isUpper: boolean): void {
-    const bit = isUpper ? 3 : 1;
-    if ((this.role[mfn]! & bit) === bit) return;
+    const role = isUpper ? ROLE_UPPER : ROLE_TABLE;
+    if ((this.role[mfn]! & role) === role) return;
     if (this.role[mfn] === 0) {
       this.walked.push(mfn);
       const flags = this.memory.frameFlags;
       if ((flags[mfn]! & FRAME_IS_TABLE) === 0) {
         flags[mfn]! |= FRAME_IS_TABLE;
-        this.role[mfn] = 4;
+        this.role[mfn] = ROLE_MARKED;
         this.dropFrame(mfn);
       }
     }
-    this.role[mfn]! |= bit;
+    this.role[mfn]! |= role;
   }
 
   /** Bytes from maddr on, inside one frame, changed. */
   tableChanged(maddr: number, length: number): void {
     const role = this.role[maddr >>> 12]!;
     if (role === 0) return;
-    if (role & 2 || length > 64) {
+    if ((role & ROLE_UPPER) === ROLE_UPPER || length > 64) {
       this.flush();
       return;
     }
-    const u32 = this.memory.u32;
+    const { u32 } = this.memory;
+    const { entries } = this;
     u32[MUST_LOOK_UP >>> 2] = 1;
-    for (let at = maddr & ~7; at < maddr + length; at += 8) {
-      const hash = (at >>> 3) & HASH_MASK;
+    for (let entry = maddr & ~7; entry < maddr + length; entry += 8) {
+      const hash = (entry >>> 3) & HASH_MASK;
       let kept = 0;
       // What is dropped leaves its chain too: a page-table entry that changes often would make it ever longer.
-      for (let n = this.pteHead[hash]!; n !== 0; n = this.nextOfPte[n]!) {
-        if ((this.pte[n]! & ~7) !== at) {
-          kept = n;
+      for (let at = this.pteHead[hash]!; at !== 0; at = entries[at + NEXT_OF_PTE]!) {
+        if ((entries[at + PTE]! & ~7) !== entry) {
+          kept = at;
           continue;
         }
-        u32[this.word[n]!] = 0;
-        if (kept === 0) this.pteHead[hash] = this.nextOfPte[n]!;
-        else this.nextOfPte[kept] = this.nextOfPte[n]!;
+        u32[entries[at + WORD]!] = 0;
+        if (kept === 0) this.pteHead[hash] = entries[at + NEXT_OF_PTE]!;
+        else entries[kept + NEXT_OF_PTE] = entries[at + NEXT_OF_PTE]!;
       }
     }
   }

@@ -33,6 +33,8 @@ export const MODE_CODE32 = 1,
 const MAX_LENGTH = 15;
 /** An upper bound for what one entry decodes ahead. */
 const RUN_LENGTH = 32;
+/** Rare instructions are objects, which stale records keep: beyond this many everything is decoded anew. */
+const MOST_RARE = 65536;
 const VECTOR_UD = 6,
   VECTOR_GP = 13;
 /** Bytes of a straddling instruction, side by side. */
@@ -339,6 +341,7 @@ export class Decoder {
     const segment = override >= 0 ? override : stackBase ? SS : DS;
     if (this.isRare[number]) {
       const id = this.rare.length;
+      if (id > MOST_RARE) this.code.isFull = true;
       this.rare.push(
         new RareInstruction(
           ROWS[number]!,
