@@ -301,7 +301,7 @@ function focusLabelled(selector: string): void {
 }
 
 function focusNextPanel(by: number): void {
-  const panels = [...document.querySelectorAll<HTMLElement>('[data-panel]')].filter(
+  const panels = [...document.querySelectorAll<HTMLElement>('[data-stop]')].filter(
     (panel) => panel.offsetParent !== null,
   );
   if (panels.length === 0) return;

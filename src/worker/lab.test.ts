@@ -291,6 +291,18 @@ describe('snapshots', () => {
     await t.host.until(600);
     expect(t.snapshots.length - before).toBe(2);
   });
+  it('tell of a pause as soon as the one before is acknowledged', async () => {
+    await t.lab.boot(request());
+    await t.lab.run();
+    await t.host.until(100);
+    t.face.acknowledges = false;
+    await t.host.until(200);
+    await t.lab.pause();
+    expect(t.machine().mode).toBe('running');
+    t.face.acknowledges = true;
+    t.lab.acknowledge(t.snapshots.at(-1)!.sequence);
+    expect(t.machine().mode).toBe('paused');
+  });
   it('come at most once per frame', async () => {
     await t.lab.boot(request());
     const before = t.snapshots.length;

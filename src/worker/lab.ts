@@ -208,7 +208,7 @@ export class Lab implements LabApi {
   acknowledge(sequence: number): void {
     this.#pump.acknowledge(sequence);
     // What changed meanwhile waits for this, when no slice will come to send it.
-    if (!this.#moving) this.#pump.pump(false);
+    if (!this.#moving) this.#pump.pump(true);
   }
 
   async ping(): Promise<void> {}

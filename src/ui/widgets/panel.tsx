@@ -13,7 +13,7 @@ export function Panel(props: {
     <section
       className={`${css['panel']} ${props.className ?? ''}`}
       aria-label={props.title}
-      data-panel
+      data-stop
       tabIndex={-1}
     >
       <div className={css['head']}>

@@ -63,3 +63,8 @@ export function Row(props: {
     </div>
   );
 }
+
+/** For those who listen; others see what it means. */
+export function Unseen({ children }: { children: ReactNode }) {
+  return <span className="unseen">{children}</span>;
+}

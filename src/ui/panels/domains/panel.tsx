@@ -16,7 +16,7 @@ export function DomainRail() {
   const selected = useLab((s) => s.selection);
   const hasInitialDomain = domains.some((d) => d.domid === 0);
   return (
-    <aside className={css['rail']} aria-label="Domains" data-panel tabIndex={-1}>
+    <aside className={css['rail']} aria-label="Domains" data-stop tabIndex={-1}>
       <div className={css['head']}>
         <h2 className="bold">Domains</h2>
         <span className="spacer" />

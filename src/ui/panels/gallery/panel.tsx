@@ -12,7 +12,7 @@ export function GalleryScreen() {
   return (
     <main className={css['gallery']}>
       <Intro />
-      <section className={css['cards']} aria-label="Guests" data-panel tabIndex={-1}>
+      <section className={css['cards']} aria-label="Guests" data-stop tabIndex={-1}>
         {gallery.state === 'loading' && <p className={css['plain']}>Reading the list of guests …</p>}
         {gallery.state === 'failed' && (
           <p className={css['plain']}>

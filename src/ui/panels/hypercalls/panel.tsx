@@ -5,7 +5,7 @@ import { labStore, useLab } from '../../../store/lab.ts';
 import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
 import { DomainChip } from '../../widgets/chips.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
-import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
+import { Row, Unseen, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
 import { countRows, offsetText, splitCall } from './rows.ts';
 
@@ -68,7 +68,7 @@ function Trace({ view }: { view: TraceView | undefined }) {
   const newest = rows[0]!;
   return (
     <WholeRows label="Trace, newest first">
-      <Row className={css['trace']} head cells={['time', '', 'what', 'result']} />
+      <Row className={css['trace']} head cells={['time', <Unseen key="who">who</Unseen>, 'what', 'result']} />
       {rows.map((row) => (
         <div key={row.sequence} role="rowgroup">
           <Row

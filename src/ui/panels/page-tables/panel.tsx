@@ -8,7 +8,7 @@ import { Changed } from '../../widgets/changed.tsx';
 import { TypeChip } from '../../widgets/chips.tsx';
 import { Hex } from '../../widgets/hex.tsx';
 import { Empty, Panel } from '../../widgets/panel.tsx';
-import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
+import { Row, Unseen, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
 import { changedEntries, countsText, depthOf, entryDigits, slotText } from './rows.ts';
 import { WalkPanel } from './walk.tsx';
@@ -92,7 +92,11 @@ function Tree({ view }: { view: PageTablesView }) {
 
   return (
     <WholeRows label="Page-table entries" scrollRef={scroller} rowCount={view.totalRows}>
-      <Row className={css['entry']} head cells={['slot', 'address', 'entry', 'flags', 'frame', 'pfn', '']} />
+      <Row
+        className={css['entry']}
+        head
+        cells={['slot', 'address', 'entry', 'flags', 'frame', 'pfn', <Unseen key="type">type</Unseen>]}
+      />
       <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative' }}>
         {items.map((item) => {
           const row = view.rows[item.index - view.from];

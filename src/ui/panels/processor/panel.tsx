@@ -5,7 +5,7 @@ import type { RegistersView } from '../../../worker/protocol.ts';
 import { Changed } from '../../widgets/changed.tsx';
 import { Hex } from '../../widgets/hex.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
-import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
+import { Row, Unseen, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
 import { flagNames, registerCells, symbolHeads } from './rows.ts';
 
@@ -186,7 +186,11 @@ function Segments({ view }: { view: RegistersView }) {
   return (
     <div className={css['list']}>
       <WholeRows label="Segment registers and the x87 stack">
-        <Row className={css['segment']} head cells={['', 'sel', 'base', 'limit', 'kind']} />
+        <Row
+          className={css['segment']}
+          head
+          cells={[<Unseen key="name">register</Unseen>, 'sel', 'base', 'limit', 'kind']}
+        />
         {view.segments.map((segment) => (
           <Row
             key={segment.name}
