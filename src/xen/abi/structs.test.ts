@@ -22,8 +22,9 @@ for (const line of readFileSync(new URL('./testdata/offsets.txt', import.meta.ur
 }
 
 const BYTES: Record<ScalarType, number> = { u8: 1, u16: 2, s16: 2, u32: 4, s32: 4, u64: 8 };
-const described = Object.values(structs).filter(
-  (value): value is StructType => typeof value === 'object' && 'fields' in value,
+const exported: unknown[] = Object.values(structs);
+const described = exported.filter(
+  (value): value is StructType => typeof value === 'object' && value !== null && 'fields' in value,
 );
 
 describe('the ABI structs, against gcc -m32 on the public headers', () => {
