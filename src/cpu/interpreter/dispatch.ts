@@ -91,17 +91,19 @@ function* variants(row: Row): Generator<{ bits: number; variant: Variant }> {
   }
 }
 
-/** Copies a variant's handler to those that mean the same. */
-function spread(table: Uint16Array, row: Row, number: number): void {
-  const at = number * 16;
+/** Copies each variant's handlers to those that mean the same. */
+function spread(tables: readonly Uint16Array[], row: Row, number: number): void {
+  let differ = V_MEMORY;
+  if (dependsOnSize(row)) differ |= V_SIZE16;
+  if (hasGeneral(row)) differ |= V_GENERAL;
+  if (dependsOnAddress(row)) differ |= V_ADDRESS16;
+  const general16 = isString(row) ? V_GENERAL : 0;
   for (let bits = 0; bits < 16; bits++) {
-    if (table[at + bits] !== 0) continue;
-    let same = bits;
-    if (!dependsOnSize(row)) same &= ~V_SIZE16;
-    if (!hasGeneral(row)) same &= ~V_GENERAL;
-    if (!dependsOnAddress(row)) same &= ~V_ADDRESS16;
-    if (isString(row) && bits & V_ADDRESS16) same |= V_GENERAL;
-    table[at + bits] = table[at + same]!;
+    const same = (bits & differ) | (bits & V_ADDRESS16 ? general16 : 0);
+    if (same === bits) continue;
+    for (const table of tables) {
+      if (table[number * 16 + bits] === 0) table[number * 16 + bits] = table[number * 16 + same]!;
+    }
   }
 }
 
@@ -172,7 +174,7 @@ export function buildInterpreter(
     callable: writeX87Loop(m, x87Cases, { handler: checkedAddress, callable: address }, helpers),
   };
   for (const [number, row] of rows.entries()) {
-    for (const table of [outer, inline, indexed, near]) spread(table, row, number);
+    spread([outer, inline, indexed, near], row, number);
   }
   const numberOf = new Map(rows.map((row, number) => [row.id, number]));
   for (const [number, row] of rows.entries()) {

@@ -53,7 +53,8 @@ export interface Frame {
   readonly flagZero: number;
   readonly flagSign: number;
   readonly flagCarry: number;
-  readonly scratchLocals: Map<string, number>;
+  /** By type << 8 | number. */
+  readonly scratchLocals: Map<number, number>;
 }
 
 const E_FORM = /^(E[bwv]|M.*)$/;
@@ -97,7 +98,7 @@ abstract class BaseSite {
   abstract store(bits: 8 | 16 | 32 | 64, offset?: number): void;
 
   scratch(type: ValueType, number: number): number {
-    const key = `${type}.${number}`;
+    const key = (type << 8) | number;
     let local = this.frame.scratchLocals.get(key);
     if (local === undefined) {
       local = this.f.local(type);

@@ -3,7 +3,7 @@
  * 256 one-byte and 256 two-byte opcodes (with each of its ModRM bytes, if it has one) is a row or is listed in
  * undefined.ts. Prefixes and the escape 0f are neither.
  */
-import { invariant } from '../../base/assert.ts';
+import { EngineBug, invariant } from '../../base/assert.ts';
 import { GROUPS } from './groups.ts';
 import { ONE_BYTE } from './one-byte.ts';
 import type { Row } from './row.ts';
@@ -58,16 +58,19 @@ function build(): { rowAt: Int16Array; modrmAt: Uint8Array } {
 
   const put = (opcode: number, modrm: number, value: number, what: string): void => {
     const at = opcodeIndex(opcode) * 256 + modrm;
-    invariant(rowAt[at] === HOLE, `opcode ${opcode.toString(16)} /${modrm.toString(16)} twice: ${what}`);
+    // The message is made only when it is needed: this runs 131072 times.
+    if (rowAt[at] !== HOLE)
+      throw new EngineBug(`opcode ${opcode.toString(16)} /${modrm.toString(16)} twice: ${what}`);
     rowAt[at] = value;
   };
 
   for (const [number, row] of ROWS.entries()) {
     const first = Array.from({ length: row.span ?? 1 }, (_, index) => row.opcode + index);
+    const withModrm = hasModrm(row);
     for (const opcode of [...first, ...(row.also ?? [])]) {
-      if (hasModrm(row)) modrmAt[opcodeIndex(opcode)] = 1;
+      if (withModrm) modrmAt[opcodeIndex(opcode)] = 1;
       for (let modrm = 0; modrm < 256; modrm++) {
-        if (!hasModrm(row) || selects(row, modrm)) put(opcode, modrm, number, row.id);
+        if (!withModrm || selects(row, modrm)) put(opcode, modrm, number, row.id);
       }
     }
     for (const [opcode, reg] of row.alsoAt ?? []) {
@@ -90,7 +93,8 @@ function build(): { rowAt: Int16Array; modrmAt: Uint8Array } {
     const reserved = NOT_OPCODES.has(index);
     for (let modrm = 0; modrm < 256; modrm++) {
       const hole = rowAt[index * 256 + modrm] === HOLE;
-      invariant(hole === reserved, `opcode index ${index.toString(16)} /${modrm.toString(16)} has no row`);
+      if (hole !== reserved)
+        throw new EngineBug(`opcode index ${index.toString(16)} /${modrm.toString(16)} has no row`);
       if (hole) rowAt[index * 256 + modrm] = NO_ROW;
     }
   }
