@@ -6,9 +6,22 @@
 import type { ModuleBuilder } from '../../../wasm/encoder.ts';
 import { I32, I64, UNREACHABLE, type ValueType } from '../../../wasm/opcodes.ts';
 
-export type Bytes = readonly number[];
+/** Code: bytes, and code inside code; made flat once, when the function is finished. */
+export type Bytes = readonly (number | Bytes)[];
 
-export function signedLeb(value: bigint): number[] {
+function flattenInto(out: number[], code: Bytes): void {
+  for (const part of code) {
+    if (typeof part === 'number') out.push(part);
+    else flattenInto(out, part);
+  }
+}
+export function flatten(code: Bytes): number[] {
+  const out: number[] = [];
+  flattenInto(out, code);
+  return out;
+}
+
+function signedLeb64(value: bigint): number[] {
   const out: number[] = [];
   for (;;) {
     const byte = Number(value & 0x7fn);
@@ -18,9 +31,19 @@ export function signedLeb(value: bigint): number[] {
     if (done) return out;
   }
 }
-export function unsignedLeb(value: number): number[] {
+function signedLeb(value: number): number[] {
   const out: number[] = [];
-  for (; value > 0x7f; value = Math.floor(value / 128)) out.push((value & 0x7f) | 0x80);
+  for (;;) {
+    const byte = value & 0x7f;
+    value >>= 7;
+    const done = (value === 0 && !(byte & 0x40)) || (value === -1 && (byte & 0x40) !== 0);
+    out.push(done ? byte : byte | 0x80);
+    if (done) return out;
+  }
+}
+function unsignedLeb(value: number): number[] {
+  const out: number[] = [];
+  for (; value > 0x7f; value >>>= 7) out.push((value & 0x7f) | 0x80);
   out.push(value);
   return out;
 }
@@ -34,10 +57,10 @@ export class Int32 {
     this.bytes = bytes;
   }
   private op(opcode: number, b: Operand32): Int32 {
-    return new Int32([...this.bytes, ...i32(b).bytes, opcode]);
+    return new Int32([this.bytes, i32(b).bytes, opcode]);
   }
   private un(opcode: number): Int32 {
-    return new Int32([...this.bytes, opcode]);
+    return new Int32([this.bytes, opcode]);
   }
   eqz(): Int32 {
     return this.un(0x45);
@@ -101,17 +124,17 @@ export class Int32 {
   }
   /** Unsigned widening. */
   wide(): Int64 {
-    return new Int64([...this.bytes, 0xad]);
+    return new Int64([this.bytes, 0xad]);
   }
   wideS(): Int64 {
-    return new Int64([...this.bytes, 0xac]);
+    return new Int64([this.bytes, 0xac]);
   }
   /** this ? a : b, both evaluated. */
   pick(a: Operand32, b: Operand32): Int32 {
-    return new Int32([...i32(a).bytes, ...i32(b).bytes, ...this.bytes, 0x1b]);
+    return new Int32([i32(a).bytes, i32(b).bytes, this.bytes, 0x1b]);
   }
   pick64(a: Operand64, b: Operand64): Int64 {
-    return new Int64([...i64(a).bytes, ...i64(b).bytes, ...this.bytes, 0x1b]);
+    return new Int64([i64(a).bytes, i64(b).bytes, this.bytes, 0x1b]);
   }
 }
 
@@ -121,13 +144,13 @@ export class Int64 {
     this.bytes = bytes;
   }
   private op(opcode: number, b: Operand64): Int64 {
-    return new Int64([...this.bytes, ...i64(b).bytes, opcode]);
+    return new Int64([this.bytes, i64(b).bytes, opcode]);
   }
   private test(opcode: number, b: Operand64): Int32 {
-    return new Int32([...this.bytes, ...i64(b).bytes, opcode]);
+    return new Int32([this.bytes, i64(b).bytes, opcode]);
   }
   eqz(): Int32 {
-    return new Int32([...this.bytes, 0x50]);
+    return new Int32([this.bytes, 0x50]);
   }
   eq(b: Operand64): Int32 {
     return this.test(0x51, b);
@@ -157,7 +180,7 @@ export class Int64 {
     return this.ltS(0n);
   }
   clz(): Int64 {
-    return new Int64([...this.bytes, 0x79]);
+    return new Int64([this.bytes, 0x79]);
   }
   add(b: Operand64): Int64 {
     return this.op(0x7c, b);
@@ -191,112 +214,106 @@ export class Int64 {
   }
   /** The low word. */
   low(): Int32 {
-    return new Int32([...this.bytes, 0xa7]);
+    return new Int32([this.bytes, 0xa7]);
   }
 }
 
 export class Local32 extends Int32 {
   readonly index: number;
   constructor(index: number) {
-    super([0x20, ...unsignedLeb(index)]);
+    super([0x20, unsignedLeb(index)]);
     this.index = index;
   }
   set(value: Operand32): Bytes {
-    return [...i32(value).bytes, 0x21, ...unsignedLeb(this.index)];
+    return [i32(value).bytes, 0x21, unsignedLeb(this.index)];
   }
   tee(value: Operand32): Int32 {
-    return new Int32([...i32(value).bytes, 0x22, ...unsignedLeb(this.index)]);
+    return new Int32([i32(value).bytes, 0x22, unsignedLeb(this.index)]);
   }
 }
 export class Local64 extends Int64 {
   readonly index: number;
   constructor(index: number) {
-    super([0x20, ...unsignedLeb(index)]);
+    super([0x20, unsignedLeb(index)]);
     this.index = index;
   }
   set(value: Operand64): Bytes {
-    return [...i64(value).bytes, 0x21, ...unsignedLeb(this.index)];
+    return [i64(value).bytes, 0x21, unsignedLeb(this.index)];
   }
   tee(value: Operand64): Int64 {
-    return new Int64([...i64(value).bytes, 0x22, ...unsignedLeb(this.index)]);
+    return new Int64([i64(value).bytes, 0x22, unsignedLeb(this.index)]);
   }
 }
 
 export function i32(value: Operand32): Int32 {
-  return typeof value === 'number' ? new Int32([0x41, ...signedLeb(BigInt(value | 0))]) : value;
+  return typeof value === 'number' ? new Int32([0x41, signedLeb(value | 0)]) : value;
 }
 export function i64(value: Operand64): Int64 {
-  return typeof value === 'bigint' ? new Int64([0x42, ...signedLeb(BigInt.asIntN(64, value))]) : value;
+  return typeof value === 'bigint' ? new Int64([0x42, signedLeb64(BigInt.asIntN(64, value))]) : value;
 }
 
-const memarg = (align: number, offset: number): number[] => [align, ...unsignedLeb(offset)];
+const memarg = (align: number, offset: number): Bytes => [align, unsignedLeb(offset)];
 export const load8 = (at: Operand32, offset = 0): Int32 =>
-  new Int32([...i32(at).bytes, 0x2d, ...memarg(0, offset)]);
+  new Int32([i32(at).bytes, 0x2d, memarg(0, offset)]);
 export const load16 = (at: Operand32, offset = 0): Int32 =>
-  new Int32([...i32(at).bytes, 0x2f, ...memarg(1, offset)]);
+  new Int32([i32(at).bytes, 0x2f, memarg(1, offset)]);
 export const load32 = (at: Operand32, offset = 0): Int32 =>
-  new Int32([...i32(at).bytes, 0x28, ...memarg(2, offset)]);
+  new Int32([i32(at).bytes, 0x28, memarg(2, offset)]);
 export const load64 = (at: Operand32, offset = 0): Int64 =>
-  new Int64([...i32(at).bytes, 0x29, ...memarg(3, offset)]);
+  new Int64([i32(at).bytes, 0x29, memarg(3, offset)]);
 export const store16 = (at: Operand32, value: Operand32, offset = 0): Bytes => [
-  ...i32(at).bytes,
-  ...i32(value).bytes,
+  i32(at).bytes,
+  i32(value).bytes,
   0x3b,
-  ...memarg(1, offset),
+  memarg(1, offset),
 ];
 export const store32 = (at: Operand32, value: Operand32, offset = 0): Bytes => [
-  ...i32(at).bytes,
-  ...i32(value).bytes,
+  i32(at).bytes,
+  i32(value).bytes,
   0x36,
-  ...memarg(2, offset),
+  memarg(2, offset),
 ];
 export const store64 = (at: Operand32, value: Operand64, offset = 0): Bytes => [
-  ...i32(at).bytes,
-  ...i64(value).bytes,
+  i32(at).bytes,
+  i64(value).bytes,
   0x37,
-  ...memarg(3, offset),
+  memarg(3, offset),
 ];
 
 type Value = Int32 | Int64;
-const flat = (parts: readonly Bytes[]): number[] => {
-  const out: number[] = [];
-  for (const part of parts) for (const byte of part) out.push(byte);
-  return out;
-};
-
 /** Statements in a row. */
-export const seq = (...parts: Bytes[]): Bytes => flat(parts);
+export const seq = (...parts: Bytes[]): Bytes => parts;
 export const when = (condition: Int32, then: Bytes[], otherwise?: Bytes[]): Bytes => [
-  ...condition.bytes,
+  condition.bytes,
   0x04,
   0x40,
-  ...flat(then),
-  ...(otherwise ? [0x05, ...flat(otherwise)] : []),
+  then,
+  otherwise ? [0x05, otherwise] : [],
   0x0b,
 ];
 /** The body if all conditions hold; each is looked at only if those before it hold. */
 export const guarded = (conditions: Int32[], body: Bytes[]): Bytes => [
   0x02,
   0x40,
-  ...flat(conditions.map((condition) => [...condition.eqz().bytes, 0x0d, 0])),
-  ...flat(body),
+  conditions.map((condition) => [condition.eqz().bytes, 0x0d, 0]),
+  body,
   0x0b,
 ];
 /** Repeats the body while the condition at its end holds. */
 export const repeatWhile = (body: Bytes[], condition: Int32): Bytes => [
   0x03,
   0x40,
-  ...flat(body),
-  ...condition.bytes,
+  body,
+  condition.bytes,
   0x0d,
   0,
   0x0b,
 ];
 /** Values for `return`; two values for a pair. */
-export const give = (...values: Value[]): Bytes => [...flat(values.map((v) => v.bytes)), 0x0f];
+export const give = (...values: Value[]): Bytes => [values.map((v) => v.bytes), 0x0f];
 
 /** Gives what a call gives. */
-export const passOn = (callee: Callee, ...args: Value[]): Bytes => [...callBytes(callee, args), 0x0f];
+export const passOn = (callee: Callee, ...args: Value[]): Bytes => [callBytes(callee, args), 0x0f];
 
 /** A function of the module, callable from the ones added after it. */
 export interface Callee {
@@ -304,20 +321,20 @@ export interface Callee {
   readonly results: readonly ValueType[];
 }
 const callBytes = (callee: Callee, args: Value[]): Bytes => [
-  ...flat(args.map((a) => a.bytes)),
+  args.map((a) => a.bytes),
   0x10,
-  ...unsignedLeb(callee.index),
+  unsignedLeb(callee.index),
 ];
 export const call32 = (callee: Callee, ...args: Value[]): Int32 => new Int32(callBytes(callee, args));
 export const call64 = (callee: Callee, ...args: Value[]): Int64 => new Int64(callBytes(callee, args));
 export const callVoid = (callee: Callee, ...args: Value[]): Bytes => callBytes(callee, args);
 /** Calls a function that gives (i64, i32) and keeps both. */
 export const callPair = (sig: Local64, se: Local32, callee: Callee, ...args: Value[]): Bytes => [
-  ...callBytes(callee, args),
+  callBytes(callee, args),
   0x21,
-  ...unsignedLeb(se.index),
+  unsignedLeb(se.index),
   0x21,
-  ...unsignedLeb(sig.index),
+  unsignedLeb(sig.index),
 ];
 
 /** The locals of one function while it is written. */
@@ -350,11 +367,11 @@ export class Global32 extends Int32 {
   private readonly index: number;
   constructor(module: ModuleBuilder) {
     const index = module.globalI32();
-    super([0x23, ...unsignedLeb(index)]);
+    super([0x23, unsignedLeb(index)]);
     this.index = index;
   }
   set(value: Operand32): Bytes {
-    return [...i32(value).bytes, 0x24, ...unsignedLeb(this.index)];
+    return [i32(value).bytes, 0x24, unsignedLeb(this.index)];
   }
 }
 
@@ -365,7 +382,7 @@ export function define(
   write: (scope: Scope) => Bytes[],
 ): Callee {
   const scope = new Scope();
-  const body = flat(write(scope));
+  const body = flatten(write(scope));
   const f = module.func(scope.params, results);
   for (const type of scope.locals) f.local(type);
   f.op(...body);

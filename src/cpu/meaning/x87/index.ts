@@ -11,7 +11,7 @@ import { addressOf, CS, EAX } from '../../layout.ts';
 import { condition } from '../arithmetic-flags.ts';
 import type { Emitter, EmitterTable, Meaning, Site } from '../site.ts';
 import { CONSTANTS, type Constant } from './constants.ts';
-import type { Callee } from './expression.ts';
+import { type Callee, flatten } from './expression.ts';
 import { defineFastPaths } from './fast.ts';
 import { defineLibrary, type Library } from './instructions.ts';
 import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './operate.ts';
@@ -194,7 +194,7 @@ function stores(lib: Library): EmitterTable {
       note(site);
       prepare(site);
       f.set(value)
-        .op(...lib.ready.bytes)
+        .op(...flatten(lib.ready.bytes))
         .if();
       f.get(value);
       if (wide && bits !== 64) f.op(w.I32_WRAP_I64);
@@ -215,7 +215,7 @@ function stores(lib: Library): EmitterTable {
     f.call(lib.prepareF80)
       .set(se)
       .set(sig)
-      .op(...lib.ready.bytes)
+      .op(...flatten(lib.ready.bytes))
       .if();
     f.get(sig);
     site.store(64);

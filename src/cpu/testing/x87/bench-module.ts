@@ -1,7 +1,7 @@
 /** A module that holds nothing but the x87 library, for tests of the arithmetic: state in, one call, state out. */
 import { ModuleBuilder } from '../../../wasm/encoder.ts';
 import { addressOf } from '../../layout.ts';
-import type { Callee } from '../../meaning/x87/expression.ts';
+import { type Callee, flatten } from '../../meaning/x87/expression.ts';
 import { defineFastPaths } from '../../meaning/x87/fast.ts';
 import { defineLibrary, type Library } from '../../meaning/x87/instructions.ts';
 import type { Case, F80 } from './cases.ts';
@@ -34,7 +34,7 @@ export class X87Bench {
     };
     walk(this.library);
     const ready = module.func([], [0x7f]);
-    ready.op(...this.library.ready.bytes);
+    ready.op(...flatten(this.library.ready.bytes));
     module.export('ready', ready);
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
     const instance = new WebAssembly.Instance(
