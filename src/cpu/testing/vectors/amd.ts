@@ -60,14 +60,16 @@ export function faultAddressIsOpen(instruction: Instruction | undefined): boolea
 
 /**
  * Faults on executing an instruction are one class, whose order is the processor's own (SDM vol. 3A, "Priority Among
- * Concurrent Events"): a pending x87 exception and a bad operand, a bad operand and a bad stack.
+ * Concurrent Events"): a pending x87 exception and a bad operand, two operands, an operand and the
+ * stack, the ends of a large block.
  */
 export function isOpenPriority(instruction: Instruction | undefined, ours: number, theirs: number): boolean {
   const isOperandFault = ours === STACK_FAULT || ours === GENERAL_PROTECTION || ours === PAGE_FAULT;
   if (theirs === X87_FAULT) return isOperandFault;
   if (ours === theirs || !isOperandFault) return false;
-  const usesStackToo = instruction !== undefined && /^(pop E|push E|call|callf) ?/.test(instruction.row.id);
-  return usesStackToo && (theirs === STACK_FAULT || theirs === GENERAL_PROTECTION || theirs === PAGE_FAULT);
+  const twoPlaces = /^(pop E|push E|call|cmps|movs|fnsave|fnstenv|frstor|fldenv)/;
+  const usesTwo = instruction !== undefined && twoPlaces.test(instruction.row.id);
+  return usesTwo && (theirs === STACK_FAULT || theirs === GENERAL_PROTECTION || theirs === PAGE_FAULT);
 }
 
 const C1 = 0x200;
