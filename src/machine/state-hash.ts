@@ -136,6 +136,7 @@ export function stateHash(machine: Machine): string {
   ]) {
     hasher.value(column);
   }
+  hasher.value(hv.devices);
   for (const domain of hv.domains) {
     hasher.word(domain ? domain.id : 0xffff);
     if (domain) hashDomain(hasher, machine, domain);

@@ -14,6 +14,8 @@ import {
   VCPU_INFO_UPCALL_MASK,
   VIRQ_DOM_EXC,
 } from './abi/constants.ts';
+import { enteredConsoleRing } from './console-ring.ts';
+import { Devices } from './devices/devices.ts';
 import { DOMID_IO, DOMID_TOOLSTACK, Domain, type DomainConfig, type DomainEnd } from './domain.ts';
 import { closeAll, sendGlobalVirq } from './evtchn.ts';
 import { explainCrash } from './explain.ts';
@@ -48,6 +50,7 @@ export function createDomain(hv: Hypervisor, config: DomainConfig, memory: Domai
   if (config.privileged) {
     invariant(id === 0, 'there is one initial domain');
     hv.toolstackDomid = DOMID_TOOLSTACK;
+    hv.devices = new Devices();
   }
   const domain = new Domain(id, config, HOLE_START[config.abi]);
   const shared = memory.allocateShared(hv, domain);
@@ -117,6 +120,7 @@ function end(hv: Hypervisor, domain: Domain, vcpu: Vcpu | null, code: number, se
   for (const each of domain.vcpus) sleep(hv, each);
   const initial = hv.domains[0];
   if (initial !== undefined && initial !== domain) sendGlobalVirq(hv, initial, VIRQ_DOM_EXC);
+  if (sentence !== null) enteredConsoleRing(hv, domain);
   hv.hooks.domainEnded(domain);
 }
 

@@ -13,6 +13,7 @@ import {
   EVTCHNSTAT_pirq,
   EVTCHNSTAT_unbound,
   EVTCHNSTAT_virq,
+  NR_PIRQS,
   NR_VIRQS_302,
   NR_VIRQS_417,
   PER_VCPU_VIRQS,
@@ -227,10 +228,22 @@ export function bindIpi(domain: Domain, vcpuId: number): number {
   return port;
 }
 
-/** EVTCHNOP_bind_pirq: only lines that exist and that the domain was given. No simulated device has a line yet. */
-export function bindPirq(domain: Domain, pirq: number): number {
-  if (pirq >= 256) return EINVAL;
-  return domain.privileged ? EINVAL : EPERM;
+/**
+ * EVTCHNOP_bind_pirq: only lines that exist and that the domain was given; they notify vcpu 0. A level line that is
+ * asserted already is delivered at once. @returns the port, or an errno.
+ */
+export function bindPirq(hv: Hypervisor, domain: Domain, pirq: number, flags: number): number {
+  const { lines } = hv.devices;
+  if (pirq >= NR_PIRQS) return EINVAL;
+  if (!domain.privileged) return EPERM;
+  if (lines.portOf(domain, pirq) !== 0) return EEXIST;
+  const port = freePort(domain);
+  if (port < 0) return port;
+  const bound = lines.bind(domain, pirq, port, flags);
+  if (bound < 0) return bound;
+  openPort(domain, port, EVTCHNSTAT_pirq, 0, pirq, 0);
+  lines.enabled(hv, pirq);
+  return port;
 }
 
 /** EVTCHNOP_bind_vcpu: which vcpu a port notifies from now on. What is pending stays where it is. */
@@ -262,6 +275,8 @@ export function close(hv: Hypervisor, domain: Domain, port: number): number {
       const virq = domain.portTarget[port]!;
       if (vcpu.virqPort[virq] === port) vcpu.virqPort[virq] = 0;
     }
+  } else if (state === EVTCHNSTAT_pirq) {
+    hv.devices.lines.unbind(hv, domain, domain.portTarget[port]!);
   } else if (state === EVTCHNSTAT_interdomain) {
     const remote = hv.domains[domain.portRemoteDomain[port]!];
     if (remote !== undefined && domain.portRemoteDomain[port] !== hv.toolstackDomid) {

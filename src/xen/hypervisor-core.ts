@@ -19,6 +19,7 @@ import { CPU_STATE_SIZE } from '../cpu/layout.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
 import type { TrapSink } from '../cpu/trap-sink.ts';
 import { type Costs, DEFAULT_COSTS } from './costs.ts';
+import { Devices } from './devices/devices.ts';
 import { FrameTable } from './frames.ts';
 import { GuestAccess } from './guest-access.ts';
 import { executeHypercall } from './hypercalls/dispatch.ts';
@@ -92,7 +93,7 @@ export function createHypervisor(
     domains: [],
     current: null,
     wallClockSeconds: config.wallClockSeconds,
-    ioPorts: null,
+    devices: new Devices(),
     toolstackDomid: 0,
     running: false,
     resetState,

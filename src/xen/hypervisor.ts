@@ -5,6 +5,7 @@
 import type { Processor } from '../cpu/cpu.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
 import type { Costs } from './costs.ts';
+import type { Devices } from './devices/devices.ts';
 import type { Domain } from './domain.ts';
 import type { FrameTable } from './frames.ts';
 import type { GuestAccess } from './guest-access.ts';
@@ -20,18 +21,12 @@ export interface HypervisorHooks {
   consoleIo(domain: Domain, bytes: Uint8Array): void;
   /** console_io read: bytes typed to the emergency console; at most `max`. */
   consoleRead(domain: Domain, max: number): Uint8Array;
+  /** The initial domain sent a byte through the simulated UART. */
+  serialOut(byte: number): void;
   /** An event was sent to a port of the toolstack's pseudo-domain side (console or xenstore ring of `domain`). */
   toolstackEvent(domain: Domain, port: number): void;
   /** A domain shut down or died. The toolstack decides what follows (destroy, keep). */
   domainEnded(domain: Domain): void;
-}
-
-/** Simulated devices on I/O ports, for domains with rights to them. */
-export interface IoPorts {
-  /** Has the administrator given this domain the ports? */
-  allowed(domain: Domain, port: number, size: number): boolean;
-  read(port: number, size: number): number;
-  write(port: number, size: number, value: number): void;
 }
 
 /** Bits of Hypervisor.breakOn. */
@@ -59,8 +54,8 @@ export interface Hypervisor {
   current: Vcpu | null;
   /** UTC seconds at system time 0 (configuration). */
   wallClockSeconds: number;
-  /** Devices of the initial domain; null: none. */
-  ioPorts: IoPorts | null;
+  /** Simulated devices, fresh for each initial domain: only it has rights to them. */
+  devices: Devices;
 
   /** Domain id under which the toolstack's back ends act: 0, or DOMID_TOOLSTACK when domain 0 is a guest. */
   toolstackDomid: number;

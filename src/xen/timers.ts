@@ -86,6 +86,7 @@ export function earliestDeadline(hv: Hypervisor): number {
     earliest = Math.min(earliest, domain.watchdogs[0]!, domain.watchdogs[1]!);
   }
   if (hv.current !== null) earliest = Math.min(earliest, periodicDue(hv.current));
+  earliest = Math.min(earliest, hv.devices.deadline(hv));
   return earliest;
 }
 
@@ -109,6 +110,7 @@ export function fireTimers(hv: Hypervisor, watchdogExpired: (domain: Domain) => 
       }
     }
   }
+  if (hv.devices.deadline(hv) <= now) hv.devices.fire(hv);
   const current = hv.current;
   if (current !== null && current.domain.end === null && periodicDue(current) <= now) {
     advancePeriodic(current, now);

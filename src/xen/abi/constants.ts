@@ -20,6 +20,8 @@ export const SHARED_WC_VERSION = 2304;
 export const SHARED_WC_SEC = 2308;
 export const SHARED_WC_NSEC = 2312;
 export const SHARED_NMI_REASON = 2324;
+/** A bit of arch.nmi_reason: an NMI without a source that could say why. */
+export const NMIREASON_unknown = 4;
 export const SHARED_WC_SEC_HI = 2340;
 
 // --- vcpu_info (byte offsets)
@@ -58,6 +60,7 @@ export const VIRQ_TIMER = 0;
 export const VIRQ_DEBUG = 1;
 export const VIRQ_CONSOLE = 2;
 export const VIRQ_DOM_EXC = 3;
+export const VIRQ_CON_RING = 8;
 export const VIRQ_NAMES: readonly (string | undefined)[] = [
   'TIMER',
   'DEBUG',
@@ -74,6 +77,20 @@ export const VIRQ_NAMES: readonly (string | undefined)[] = [
   'ENOMEM',
   'XENPMU',
 ];
+/** VIRQs that can be bound but never fire here, and why. */
+export const VIRQ_NEVER_RAISED: Readonly<Record<number, string>> = {
+  4: 'there is no trace buffer',
+  6: 'there is no debugger connection',
+  7: 'there is no profiler',
+  9: 'no simulated processor goes on or off line',
+  10: 'there is no memory event channel',
+  11: 'Argo is not offered',
+  12: 'the hypervisor keeps its own heap apart',
+  13: 'there are no performance counters',
+  16: 'there are no machine checks',
+};
+/** Physical interrupt numbers are below this. */
+export const NR_PIRQS = 256;
 export const NR_VIRQS_302 = 8;
 export const NR_VIRQS_417 = 24;
 /** VIRQs that exist once per vcpu; all others are global (4.17). */

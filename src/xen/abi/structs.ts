@@ -206,6 +206,20 @@ export const physdev_apic = struct('physdev_apic', 12, {
 });
 export const physdev_irq = struct('physdev_irq', 8, { irq: u32(0, 'dec'), vector: out(u32(4)) });
 export const physdev_eoi = struct('physdev_eoi', 4, { irq: u32(0, 'dec') });
+export const physdev_map_pirq = struct('physdev_map_pirq', 36, {
+  domid: u16(0, 'domid'),
+  type: s32(4, 'dec'),
+  index: s32(8, 'dec'),
+  pirq: inout(s32(12, 'dec')),
+  bus: s32(16, 'dec'),
+  devfn: s32(20),
+  entry_nr: s32(24, 'dec'),
+  table_base: u64(28, 'maddr'),
+});
+export const physdev_unmap_pirq = struct('physdev_unmap_pirq', 8, {
+  domid: u16(0, 'domid'),
+  pirq: s32(4, 'dec'),
+});
 export const physdev_pirq_eoi_gmfn = struct('physdev_pirq_eoi_gmfn', 4, { gmfn: u32(0, 'mfn') });
 /** Bytes of the whole 3.0.2 struct: u32 cmd, then the union. */
 export const PHYSDEV_OP_SIZE = 16;

@@ -1,83 +1,68 @@
-/** The simulated devices behind one port map. They belong to privileged domains (cpu-and-events.md 7.1, step 2). */
-import type { Domain } from '../domain.ts';
-import type { Hypervisor, IoPorts } from '../hypervisor.ts';
+/**
+ * The simulated devices behind one port map. They belong to the initial domain: it alone has rights to them
+ * (cpu-and-events.md 7.1, step 2), and each initial domain finds them as after a reset. All their state is in public
+ * fields of plain values: that is what is hashed and saved.
+ */
+import type { Hypervisor } from '../hypervisor.ts';
 import { InterruptLines } from './interrupt-lines.ts';
 import { IoApic } from './io-apic.ts';
 import { BUTTON_IRQ, BUTTON_PORT, LabButton } from './lab-button.ts';
 import { RTC_DATA_PORT, RTC_INDEX_PORT, RTC_IRQ, Rtc } from './rtc.ts';
 import { UART_BASE, UART_IRQ, Uart16550 } from './uart16550.ts';
 
-export class Devices implements IoPorts {
-  readonly #hv: Hypervisor;
+/** Whose line it is, for people. */
+export const IRQ_NAMES: Readonly<Record<number, string>> = {
+  [UART_IRQ]: 'UART',
+  [RTC_IRQ]: 'clock',
+  [BUTTON_IRQ]: 'lab button',
+};
+
+export class Devices {
   readonly lines = new InterruptLines();
   readonly ioApic: IoApic;
   readonly uart: Uart16550;
   readonly rtc: Rtc;
   readonly button: LabButton;
 
-  /** @param serialOut receives what the guest sends through the UART. */
-  constructor(hv: Hypervisor, serialOut: (byte: number) => void) {
-    this.#hv = hv;
+  constructor() {
     this.lines.add(UART_IRQ, false);
     this.lines.add(RTC_IRQ, false);
     this.lines.add(BUTTON_IRQ, true);
     this.ioApic = new IoApic(this.lines);
-    this.uart = new Uart16550(this.lines, serialOut);
+    this.uart = new Uart16550(this.lines);
     this.rtc = new Rtc(this.lines);
     this.button = new LabButton(this.lines);
   }
 
-  allowed(domain: Domain, _port: number, _size: number): boolean {
-    return domain.privileged;
-  }
-
-  /** Ports are bytes; a wider access is a row of them. No device there: all ones. */
-  read(port: number, size: number): number {
+  /** Ports are bytes; a wider access is a row of them. No device there: all ones. @returns unsigned. */
+  read(hv: Hypervisor, port: number, size: number): number {
     let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.#readByte(port + i);
-    return value;
+    for (let i = 0; i < size; i++) value |= this.#readByte(hv, port + i) << (8 * i);
+    return value >>> 0;
   }
 
-  write(port: number, size: number, value: number): void {
-    for (let i = 0; i < size; i++) this.#writeByte(port + i, (value >>> (8 * i)) & 0xff);
+  write(hv: Hypervisor, port: number, size: number, value: number): void {
+    for (let i = 0; i < size; i++) this.#writeByte(hv, port + i, (value >>> (8 * i)) & 0xff);
   }
 
-  #readByte(port: number): number {
-    if (port >= UART_BASE && port < UART_BASE + 8) return this.uart.read(this.#hv, port - UART_BASE);
-    if (port === RTC_INDEX_PORT || port === RTC_DATA_PORT) return this.rtc.read(this.#hv, port);
+  #readByte(hv: Hypervisor, port: number): number {
+    if (port >= UART_BASE && port < UART_BASE + 8) return this.uart.read(hv, port - UART_BASE);
+    if (port === RTC_INDEX_PORT || port === RTC_DATA_PORT) return this.rtc.read(hv, port);
     if (port === BUTTON_PORT) return this.button.read();
     return 0xff;
   }
 
-  #writeByte(port: number, value: number): void {
-    if (port >= UART_BASE && port < UART_BASE + 8) this.uart.write(this.#hv, port - UART_BASE, value);
-    else if (port === RTC_INDEX_PORT || port === RTC_DATA_PORT) this.rtc.write(this.#hv, port, value);
+  #writeByte(hv: Hypervisor, port: number, value: number): void {
+    if (port >= UART_BASE && port < UART_BASE + 8) this.uart.write(hv, port - UART_BASE, value);
+    else if (port === RTC_INDEX_PORT || port === RTC_DATA_PORT) this.rtc.write(hv, port, value);
   }
 
-  /** Absolute virtual ns at which a device wants fire(). */
-  get nextDeadline(): number {
-    return this.rtc.deadline;
+  /** Absolute virtual ns at which fire() is due; Infinity when nobody is there to be interrupted. */
+  deadline(hv: Hypervisor): number {
+    const initial = hv.domains[0];
+    return initial !== undefined && initial.end === null ? this.rtc.deadline : Number.POSITIVE_INFINITY;
   }
-  fire(): void {
-    if (this.rtc.deadline <= this.#hv.now()) this.rtc.fire(this.#hv);
-  }
-
-  /** Everything that decides what devices do next, for the state hash. */
-  state(): number[] {
-    const lines = [...this.lines.all()].flatMap((line) => [
-      line.irq,
-      Number(line.level),
-      Number(line.masked),
-      Number(line.asserted),
-      line.delivered,
-      ...line.bindings.flatMap((b) => [b.domid, b.port, Number(b.inService)]),
-    ]);
-    return [
-      ...lines,
-      ...this.ioApic.entries,
-      ...this.uart.state(),
-      ...this.rtc.state(),
-      ...this.button.state(),
-    ];
+  fire(hv: Hypervisor): void {
+    if (this.rtc.deadline <= hv.now()) this.rtc.fire(hv);
   }
 }

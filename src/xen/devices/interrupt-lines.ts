@@ -4,13 +4,12 @@
  * bound domain has ended service: by PHYSDEVOP_IRQ_UNMASK_NOTIFY (3.0.2; all lines whose port is unmasked) or
  * PHYSDEVOP_eoi (4.17; one line). Still asserted then, it is delivered again.
  */
-import { EBUSY, EEXIST } from '../abi/errno.ts';
+import { EBUSY, EEXIST, EINVAL } from '../abi/errno.ts';
 import type { Domain } from '../domain.ts';
 import { setPending } from '../evtchn.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { portMasked } from '../vcpu-info.ts';
 
-export const PHYSICAL_IRQS = 256;
 const MOST_SHARERS = 7;
 /** EVTCHNOP_bind_pirq flag. */
 export const BIND_PIRQ_will_share = 1;
@@ -34,25 +33,36 @@ export interface Line {
 }
 
 export class InterruptLines {
-  readonly #lines = new Map<number, Line>();
+  readonly table = new Map<number, Line>();
 
   /** A device has this line. */
   add(irq: number, level: boolean): Line {
     const line = { irq, level, masked: false, asserted: false, delivered: 0, bindings: [] };
-    this.#lines.set(irq, line);
+    this.table.set(irq, line);
     return line;
   }
 
   get(irq: number): Line | undefined {
-    return this.#lines.get(irq);
+    return this.table.get(irq);
   }
   all(): IterableIterator<Line> {
-    return this.#lines.values();
+    return this.table.values();
   }
 
-  /** Makes `port` (already allocated by evtchn.ts) hear the line. @returns 0 or a negative errno. */
+  /** Port by which a domain hears a line, 0 none. */
+  portOf(domain: Domain, irq: number): number {
+    return this.table.get(irq)?.bindings.find((b) => b.domid === domain.id)?.port ?? 0;
+  }
+
+  /** Do several domains hear it? */
+  shared(irq: number): boolean {
+    return (this.table.get(irq)?.bindings.length ?? 0) > 1;
+  }
+
+  /** Makes `port` hear the line: evtchn.ts opens it next and then calls enabled(). @returns 0 or a negative errno. */
   bind(domain: Domain, irq: number, port: number, flags: number): number {
-    const line = this.#lines.get(irq)!;
+    const line = this.table.get(irq);
+    if (line === undefined) return EINVAL;
     const willShare = (flags & BIND_PIRQ_will_share) !== 0;
     if (line.bindings.some((b) => b.domid === domain.id)) return EEXIST;
     if (line.bindings.length > 0 && !(willShare && line.bindings.every((b) => b.willShare))) return EBUSY;
@@ -61,8 +71,14 @@ export class InterruptLines {
     return 0;
   }
 
+  /** A new port hears the line: a level that is asserted is an interrupt now, a past edge is not. */
+  enabled(hv: Hypervisor, irq: number): void {
+    const line = this.table.get(irq);
+    if (line !== undefined) this.#deliverIfDue(hv, line);
+  }
+
   unbind(hv: Hypervisor, domain: Domain, irq: number): void {
-    const line = this.#lines.get(irq);
+    const line = this.table.get(irq);
     if (line === undefined) return;
     const at = line.bindings.findIndex((b) => b.domid === domain.id);
     if (at < 0) return;
@@ -72,14 +88,14 @@ export class InterruptLines {
 
   /** The device drives its line. */
   assert(hv: Hypervisor, irq: number): void {
-    const line = this.#lines.get(irq)!;
+    const line = this.table.get(irq)!;
     const edge = !line.asserted;
     line.asserted = true;
     if (line.level) this.#deliverIfDue(hv, line);
     else if (edge && !line.masked) this.#deliver(hv, line);
   }
   deassert(irq: number): void {
-    this.#lines.get(irq)!.asserted = false;
+    this.table.get(irq)!.asserted = false;
   }
   /** One edge. */
   pulse(hv: Hypervisor, irq: number): void {
@@ -89,34 +105,36 @@ export class InterruptLines {
 
   /** The IO-APIC entry changed. */
   setMode(hv: Hypervisor, irq: number, masked: boolean, level: boolean): void {
-    const line = this.#lines.get(irq);
+    const line = this.table.get(irq);
     if (line === undefined) return;
     line.masked = masked;
     line.level = level;
     this.#deliverIfDue(hv, line);
   }
 
-  /** PHYSDEVOP_eoi: the domain has served this line. */
-  end(hv: Hypervisor, domain: Domain, irq: number): void {
-    const line = this.#lines.get(irq);
+  /** PHYSDEVOP_eoi: the domain has served this line. @returns -EINVAL when it does not hear it. */
+  end(hv: Hypervisor, domain: Domain, irq: number): number {
+    const line = this.table.get(irq);
     const binding = line?.bindings.find((b) => b.domid === domain.id);
-    if (line === undefined || binding === undefined || !binding.inService) return;
-    binding.inService = false;
-    this.#deliverIfDue(hv, line);
+    if (line === undefined || binding === undefined) return EINVAL;
+    if (binding.inService) {
+      binding.inService = false;
+      this.#deliverIfDue(hv, line);
+    }
+    return 0;
   }
 
   /** PHYSDEVOP_IRQ_UNMASK_NOTIFY: every line in service whose port the domain has unmasked. */
   endUnmasked(hv: Hypervisor, domain: Domain): void {
-    for (const line of this.#lines.values()) {
+    for (const line of this.table.values()) {
       const binding = line.bindings.find((b) => b.domid === domain.id);
       if (binding?.inService && !portMasked(hv, domain, binding.port)) this.end(hv, domain, line.irq);
     }
   }
 
   #deliverIfDue(hv: Hypervisor, line: Line): void {
-    if (line.level && line.asserted && !line.masked && !line.bindings.some((b) => b.inService)) {
-      this.#deliver(hv, line);
-    }
+    if (!line.level || !line.asserted || line.masked) return;
+    if (!line.bindings.some((b) => b.inService)) this.#deliver(hv, line);
   }
 
   #deliver(hv: Hypervisor, line: Line): void {

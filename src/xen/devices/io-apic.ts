@@ -17,6 +17,7 @@ const REG_ID = 0;
 const REG_VERSION = 1;
 const REG_ARBITRATION = 2;
 const FIRST_ENTRY = 0x10;
+const REGISTERS = FIRST_ENTRY + 2 * ENTRIES;
 const MASKED = 1 << 16;
 const LEVEL = 1 << 15;
 const GUEST_BITS = MASKED | LEVEL | (1 << 13) | 0x7ff;
@@ -37,24 +38,23 @@ export class IoApic {
     }
   }
 
-  /** The vector that PHYSDEVOP_ASSIGN_VECTOR gives a line in 3.0.2: fixed, 8 apart as priorities are. */
+  /** The vector that PHYSDEVOP_ASSIGN_VECTOR gives a line in 3.0.2: fixed, pins 8 apart as priorities are. */
   vectorOf(irq: number): number {
-    return FIRST_DEVICE_VECTOR + ((irq * 8) % 0xb8);
+    return FIRST_DEVICE_VECTOR + (irq % ENTRIES) * 8 + (Math.floor(irq / ENTRIES) % 8);
   }
 
-  /** @returns the register, or a negative errno as a negative number. */
+  /** Registers that do not exist read as 0. */
   read(register: number): number {
     if (register === REG_ID || register === REG_ARBITRATION) return 0;
     if (register === REG_VERSION) return VERSION;
-    const pin = (register - FIRST_ENTRY) >> 1;
-    if (register < FIRST_ENTRY || pin >= ENTRIES) return 0;
-    return register & 1 ? 0 : this.entries[pin]!;
+    if (register < FIRST_ENTRY || register >= REGISTERS || register & 1) return 0;
+    return this.entries[(register - FIRST_ENTRY) >> 1]!;
   }
 
   /** Writes below the entries and to upper halves are ignored. @returns 0 or a negative errno. */
   write(hv: Hypervisor, register: number, value: number): number {
+    if (register < FIRST_ENTRY || register >= REGISTERS || register & 1) return 0;
     const pin = (register - FIRST_ENTRY) >> 1;
-    if (register < FIRST_ENTRY || register & 1 || pin >= ENTRIES) return 0;
     if (((value >>> 8) & 7) > HIGHEST_DELIVERY_MODE) return EINVAL;
     this.entries[pin] = value & GUEST_BITS;
     this.#lines.setMode(hv, pin, (value & MASKED) !== 0, (value & LEVEL) !== 0);

@@ -10,26 +10,22 @@ export const BUTTON_IRQ = 11;
 
 export class LabButton {
   readonly #lines: InterruptLines;
-  #presses = 0;
+  presses = 0;
 
   constructor(lines: InterruptLines) {
     this.#lines = lines;
   }
 
   press(hv: Hypervisor): void {
-    this.#presses++;
+    this.presses++;
     this.#lines.assert(hv, BUTTON_IRQ);
   }
 
   /** Presses since the last read, at most 255. */
   read(): number {
-    const presses = Math.min(this.#presses, 255);
-    this.#presses = 0;
+    const presses = Math.min(this.presses, 255);
+    this.presses = 0;
     this.#lines.deassert(BUTTON_IRQ);
     return presses;
-  }
-
-  state(): number[] {
-    return [this.#presses];
   }
 }

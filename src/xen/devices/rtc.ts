@@ -9,6 +9,7 @@ export const RTC_INDEX_PORT = 0x70;
 export const RTC_DATA_PORT = 0x71;
 export const RTC_IRQ = 8;
 
+const REG_HOURS = 4;
 const REG_A = 0x0a;
 const REG_B = 0x0b;
 const REG_C = 0x0c;
@@ -20,6 +21,9 @@ const B_PERIODIC = 0x40;
 const C_INTERRUPT = 0x80;
 const C_PERIODIC = 0x40;
 const D_VALID = 0x80;
+/** Of the hours, when they go to 12. */
+const AFTERNOON = 0x80;
+const A_UPDATING = 0x80;
 const NS = 1e9;
 
 /** Days since 1970-01-01 to year, month (1-12), day (1-31). Proleptic Gregorian. */
@@ -46,62 +50,66 @@ export function civilDate(days: number): { year: number; month: number; day: num
 
 export class Rtc {
   readonly #lines: InterruptLines;
-  readonly #ram = new Uint8Array(128);
-  #index = 0;
+  readonly ram = new Uint8Array(128);
+  index = 0;
   /** Absolute virtual ns of the next periodic interrupt; Infinity: off. */
   deadline = Number.POSITIVE_INFINITY;
 
   constructor(lines: InterruptLines) {
     this.#lines = lines;
-    this.#ram[REG_A] = 0x26; // 32,768 Hz time base, 1,024 Hz rate
-    this.#ram[REG_B] = B_24_HOURS;
+    this.ram[REG_A] = 0x26; // 32,768 Hz time base, 1,024 Hz rate
+    this.ram[REG_B] = B_24_HOURS;
   }
 
   read(hv: Hypervisor, port: number): number {
-    if (port === RTC_INDEX_PORT) return this.#index;
-    const register = this.#index;
+    if (port === RTC_INDEX_PORT) return this.index;
+    const register = this.index;
     if (register === REG_C) {
-      const flags = this.#ram[REG_C]!;
-      this.#ram[REG_C] = 0;
+      const flags = this.ram[REG_C]!;
+      this.ram[REG_C] = 0;
       this.#lines.deassert(RTC_IRQ);
       return flags;
     }
     if (register === REG_D) return D_VALID;
     const time = this.#timeRegister(hv, register);
-    return time < 0 ? this.#ram[register]! : this.#ram[REG_B]! & B_BINARY ? time : toBcd(time);
+    if (time < 0) return this.ram[register]!;
+    const mode = this.ram[REG_B]!;
+    const code = (value: number) => (mode & B_BINARY ? value : toBcd(value));
+    if (register !== REG_HOURS || mode & B_24_HOURS) return code(time);
+    return code(time % 12 || 12) | (time >= 12 ? AFTERNOON : 0);
   }
 
   write(hv: Hypervisor, port: number, value: number): void {
     if (port === RTC_INDEX_PORT) {
-      this.#index = value & 0x7f;
+      this.index = value & 0x7f;
       return;
     }
-    const register = this.#index;
+    const register = this.index;
     if (register === REG_C || register === REG_D || this.#timeRegister(hv, register) >= 0) return;
-    this.#ram[register] = value;
+    this.ram[register] = register === REG_A ? value & ~A_UPDATING : value;
     if (register === REG_A || register === REG_B) this.#arm(hv);
   }
 
   /** The periodic timer is due. */
   fire(hv: Hypervisor): void {
     const period = this.#period();
-    while (this.deadline <= hv.now()) this.deadline += period;
-    const was = this.#ram[REG_C]!;
-    this.#ram[REG_C] = was | C_PERIODIC | C_INTERRUPT;
+    this.deadline += (Math.floor((hv.now() - this.deadline) / period) + 1) * period;
+    const was = this.ram[REG_C]!;
+    this.ram[REG_C] = was | C_PERIODIC | C_INTERRUPT;
     // Until register C is read the line stays where it is: no second edge.
     if (!(was & C_INTERRUPT)) this.#lines.assert(hv, RTC_IRQ);
   }
 
   /** ns between periodic interrupts; rates 1 and 2 are those of 8 and 9. */
   #period(): number {
-    const rate = this.#ram[REG_A]! & 15;
+    const rate = this.ram[REG_A]! & 15;
     if (rate === 0) return Number.POSITIVE_INFINITY;
     const shift = rate <= 2 ? rate + 6 : rate - 1;
     return Math.round((NS * 2 ** shift) / 32_768);
   }
 
   #arm(hv: Hypervisor): void {
-    this.deadline = this.#ram[REG_B]! & B_PERIODIC ? hv.now() + this.#period() : Number.POSITIVE_INFINITY;
+    this.deadline = this.ram[REG_B]! & B_PERIODIC ? hv.now() + this.#period() : Number.POSITIVE_INFINITY;
     if (hv.running) hv.cpu.requestExit();
   }
 
@@ -115,7 +123,7 @@ export class Rtc {
         return ofDay % 60;
       case 2:
         return Math.floor(ofDay / 60) % 60;
-      case 4:
+      case REG_HOURS:
         return Math.floor(ofDay / 3600);
       case 6:
         return ((days + 4) % 7) + 1; // 1970-01-01 was a Thursday; Sunday is 1
@@ -130,10 +138,6 @@ export class Rtc {
       default:
         return -1;
     }
-  }
-
-  state(): number[] {
-    return [this.#index, Number.isFinite(this.deadline) ? this.deadline : -1, ...this.#ram];
   }
 }
 

@@ -1,6 +1,8 @@
 /**
  * A 16550 UART (PC16550D data sheet) at ports 3f8-3ff, IRQ 4: what is written comes out on the lab's serial line at
- * once, what is typed there waits in a 16-byte FIFO. Loopback (MCR bit 4) feeds the transmitter to the receiver.
+ * once. What is typed waits on the line until the receiver has room (1 byte, 16 with FIFOs): the sender is as patient
+ * as one with flow control, so nothing typed is lost. Loopback (MCR bit 4) feeds the transmitter to the receiver,
+ * which can overrun. Each received byte is a cause of its own; there are no line or modem status interrupts.
  */
 import type { Hypervisor } from '../hypervisor.ts';
 import type { InterruptLines } from './interrupt-lines.ts';
@@ -35,104 +37,116 @@ const MODEM_PRESENT = 0xb0;
 
 export class Uart16550 {
   readonly #lines: InterruptLines;
-  readonly #send: (byte: number) => void;
-  readonly #received: number[] = [];
-  #ier = 0;
-  #lcr = 0;
-  #mcr = 0;
-  #scratch = 0;
-  #divisor = 1;
-  #fifo = false;
-  #overrun = false;
-  #transmitInterrupt = false;
+  /** Typed, not yet received. */
+  readonly line: number[] = [];
+  readonly received: number[] = [];
+  ier = 0;
+  lcr = 0;
+  mcr = 0;
+  scratch = 0;
+  divisor = 1;
+  fifo = false;
+  overrun = false;
+  transmitInterrupt = false;
 
-  constructor(lines: InterruptLines, send: (byte: number) => void) {
+  constructor(lines: InterruptLines) {
     this.#lines = lines;
-    this.#send = send;
   }
 
   /** Does the guest listen? Then typing goes here and not to the emergency console. */
   get listening(): boolean {
-    return (this.#ier & IER_RECEIVE) !== 0;
+    return (this.ier & IER_RECEIVE) !== 0;
   }
 
-  receive(hv: Hypervisor, byte: number): void {
-    if (this.#received.length >= FIFO) this.#overrun = true;
-    else this.#received.push(byte);
+  /** Has the guest taken in all that was typed? */
+  get inputEmpty(): boolean {
+    return this.line.length === 0 && this.received.length === 0;
+  }
+
+  /** Typed at the other end of the line. */
+  type(hv: Hypervisor, bytes: Uint8Array): void {
+    this.line.push(...bytes);
     this.#drive(hv);
+  }
+
+  /** The transmitter is wired to the receiver. */
+  #loop(byte: number): void {
+    if (this.received.length >= (this.fifo ? FIFO : 1)) this.overrun = true;
+    else this.received.push(byte);
   }
 
   read(hv: Hypervisor, register: number): number {
     switch (register) {
       case RBR_THR_DLL: {
-        if (this.#lcr & LCR_DLAB) return this.#divisor & 0xff;
-        const byte = this.#received.shift() ?? 0;
+        if (this.lcr & LCR_DLAB) return this.divisor & 0xff;
+        const byte = this.received.shift() ?? 0;
         this.#drive(hv);
         return byte;
       }
       case IER_DLM:
-        return this.#lcr & LCR_DLAB ? this.#divisor >> 8 : this.#ier;
+        return this.lcr & LCR_DLAB ? this.divisor >> 8 : this.ier;
       case IIR_FCR: {
         const cause = this.#cause();
         if (cause === IIR_TRANSMIT) {
-          this.#transmitInterrupt = false;
+          this.transmitInterrupt = false;
           this.#drive(hv);
         }
-        return cause | (this.#fifo ? 0xc0 : 0);
+        return cause | (this.fifo ? 0xc0 : 0);
       }
       case LCR:
-        return this.#lcr;
+        return this.lcr;
       case MCR:
-        return this.#mcr;
+        return this.mcr;
       case LSR: {
         const status =
-          LSR_IDLE | (this.#received.length > 0 ? LSR_DATA : 0) | (this.#overrun ? LSR_OVERRUN : 0);
-        this.#overrun = false;
+          LSR_IDLE | (this.received.length > 0 ? LSR_DATA : 0) | (this.overrun ? LSR_OVERRUN : 0);
+        this.overrun = false;
         return status;
       }
       case MSR:
         // In loopback the modem outputs come back as inputs: DTR RTS OUT1 OUT2 as DSR CTS RI DCD.
-        if (this.#mcr & MCR_LOOP) {
-          const m = this.#mcr;
+        if (this.mcr & MCR_LOOP) {
+          const m = this.mcr;
           return ((m & 1) << 5) | ((m & 2) << 3) | ((m & 4) << 4) | ((m & 8) << 4);
         }
         return MODEM_PRESENT;
       default:
-        return this.#scratch;
+        return this.scratch;
     }
   }
 
   write(hv: Hypervisor, register: number, value: number): void {
     switch (register) {
       case RBR_THR_DLL:
-        if (this.#lcr & LCR_DLAB) {
-          this.#divisor = (this.#divisor & 0xff00) | value;
+        if (this.lcr & LCR_DLAB) {
+          this.divisor = (this.divisor & 0xff00) | value;
           return;
         }
-        this.#transmitInterrupt = true; // the register is empty again
-        if (this.#mcr & MCR_LOOP) this.receive(hv, value);
-        else this.#send(value);
+        this.transmitInterrupt = true; // the register is empty again
+        if (this.mcr & MCR_LOOP) this.#loop(value);
+        else hv.hooks.serialOut(value);
         break;
       case IER_DLM:
-        if (this.#lcr & LCR_DLAB) {
-          this.#divisor = (this.#divisor & 0xff) | (value << 8);
+        if (this.lcr & LCR_DLAB) {
+          this.divisor = (this.divisor & 0xff) | (value << 8);
           return;
         }
-        if (value & IER_TRANSMIT & ~this.#ier) this.#transmitInterrupt = true;
-        this.#ier = value & 0x0f;
+        if (value & IER_TRANSMIT & ~this.ier) this.transmitInterrupt = true;
+        this.ier = value & 0x0f;
         break;
       case IIR_FCR:
-        this.#fifo = (value & FCR_ENABLE) !== 0;
-        if (value & FCR_CLEAR_RECEIVE) this.#received.length = 0;
+        // Switching the FIFOs on or off empties them.
+        if (value & FCR_CLEAR_RECEIVE || this.fifo !== ((value & FCR_ENABLE) !== 0)) this.received.length = 0;
+        this.fifo = (value & FCR_ENABLE) !== 0;
         break;
       case LCR:
-        this.#lcr = value;
+        this.lcr = value;
         return;
       case MCR:
-        this.#mcr = value & 0x1f;
+        this.mcr = value & 0x1f;
         break;
       case SCR:
-        this.#scratch = value;
+        this.scratch = value;
         return;
       default:
         return;
@@ -141,30 +155,23 @@ export class Uart16550 {
   }
 
   #cause(): number {
-    if (this.#ier & IER_RECEIVE && this.#received.length > 0) return IIR_RECEIVE;
-    if (this.#ier & IER_TRANSMIT && this.#transmitInterrupt) return IIR_TRANSMIT;
+    if (this.ier & IER_RECEIVE && this.received.length > 0) return IIR_RECEIVE;
+    if (this.ier & IER_TRANSMIT && this.transmitInterrupt) return IIR_TRANSMIT;
     return IIR_NONE;
   }
 
-  /** OUT2 gates the line on a PC. A new cause on an edge-triggered line needs a new edge. */
+  /** What waits on the line comes when the receiver is empty: an edge of its own, however late the guest reads. */
   #drive(hv: Hypervisor): void {
-    const wanted = this.#cause() !== IIR_NONE && (this.#mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
-    if (wanted) this.#lines.assert(hv, UART_IRQ);
-    else this.#lines.deassert(UART_IRQ);
+    this.#setLine(hv);
+    if (this.line.length === 0 || this.received.length > 0 || this.mcr & MCR_LOOP) return;
+    this.received.push(...this.line.splice(0, this.fifo ? FIFO : 1));
+    this.#setLine(hv);
   }
 
-  /** For the state hash and saved labs. */
-  state(): number[] {
-    return [
-      this.#ier,
-      this.#lcr,
-      this.#mcr,
-      this.#scratch,
-      this.#divisor,
-      Number(this.#fifo),
-      Number(this.#overrun),
-      Number(this.#transmitInterrupt),
-      ...this.#received,
-    ];
+  /** OUT2 gates the interrupt on a PC. A new cause on an edge-triggered line needs a new edge. */
+  #setLine(hv: Hypervisor): void {
+    const wanted = this.#cause() !== IIR_NONE && (this.mcr & (MCR_OUT2 | MCR_LOOP)) === MCR_OUT2;
+    if (wanted) this.#lines.assert(hv, UART_IRQ);
+    else this.#lines.deassert(UART_IRQ);
   }
 }

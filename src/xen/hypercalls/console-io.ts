@@ -1,5 +1,6 @@
 /** console_io (18): the emergency console. 3.0.2 (verbose build): everybody; 4.17: the initial domain only. */
 import { EFAULT, ENOSYS, EPERM } from '../abi/errno.ts';
+import { enteredConsoleRing } from '../console-ring.ts';
 import { refuseWith } from '../refuse.ts';
 import type { HypercallRow, SubOpRow } from './row.ts';
 
@@ -56,6 +57,7 @@ export const consoleIo: HypercallRow = {
       at += chunk;
       left -= chunk;
     }
+    if (count > 0) enteredConsoleRing(hv, domain);
     return 0;
   },
 };

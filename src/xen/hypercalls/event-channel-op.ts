@@ -42,7 +42,12 @@ const OPERATIONS: readonly SubOpRow[] = [
     doc: 'Binds a new local port to a physical interrupt line that the domain may use.',
     seed: 'event_channel_op(EVTCHNOP_bind_pirq)',
     vmi: 'PIC programming*',
-    run: ({ domain }, a) => evtchn.bindPirq(domain, a.pirq),
+    run: ({ hv, domain }, a) => {
+      const port = evtchn.bindPirq(hv, domain, a.pirq, a.flags);
+      if (port < 0) return port;
+      a.port = port;
+      return 0;
+    },
   }),
   subOp({
     number: 3,

@@ -2,18 +2,21 @@
  * physdev_op: I/O privilege for everybody, interrupt lines and IO-APIC for whoever was given devices. Call forms 19
  * (3.0.2: command inside the struct, copied back whole) and 33 (4.17). hypercalls.md section 9.
  */
-import { EINVAL, EPERM } from '../abi/errno.ts';
+import { NR_PIRQS } from '../abi/constants.ts';
+import { EINVAL, ESRCH } from '../abi/errno.ts';
 import * as structs from '../abi/structs.ts';
-import { type Caller, type HypercallRow, missingSubOp, plainSubOp, type SubOpRow, subOp } from './row.ts';
+import { IO_APIC_BASE } from '../devices/io-apic.ts';
+import { DOMID_SELF } from '../domain.ts';
+import { type HypercallRow, missingSubOp, plainSubOp, type SubOpRow, subOp } from './row.ts';
 
 const MAX_PORTS = 65536;
 const IOBITMAP_BYTES = 8192;
-const PHYSICAL_IRQS = 256;
-
-/** No simulated device has an interrupt line yet: every number is a bad one. */
-function noSuchLine(_caller: Caller): number {
-  return EINVAL;
-}
+/** Flags of IRQ_STATUS_QUERY. */
+const IRQSTAT_needs_eoi = 1;
+const IRQSTAT_shared = 2;
+/** MAP_PIRQ_TYPE_GSI: a line of the IO-APIC. */
+const MAP_PIRQ_TYPE_GSI = 1;
+const OWN_CHOICE = -1;
 
 const OPERATIONS: readonly SubOpRow[] = [
   plainSubOp({
@@ -21,7 +24,10 @@ const OPERATIONS: readonly SubOpRow[] = [
     name: 'PHYSDEVOP_IRQ_UNMASK_NOTIFY',
     doc: 'Ends all interrupts in service whose ports are unmasked.',
     seed: 'physdev_op(PHYSDEVOP_IRQ_UNMASK_NOTIFY)',
-    run: () => 0,
+    run: ({ hv, domain }) => {
+      hv.devices.lines.endUnmasked(hv, domain);
+      return 0;
+    },
   }),
   subOp({
     number: 5,
@@ -29,7 +35,13 @@ const OPERATIONS: readonly SubOpRow[] = [
     arg: structs.physdev_irq_status_query,
     doc: 'Tells whether the end of this interrupt must be announced.',
     seed: 'physdev_op(PHYSDEVOP_IRQ_STATUS_QUERY)',
-    run: (caller) => noSuchLine(caller),
+    run: ({ hv, domain }, a) => {
+      if (a.irq >= NR_PIRQS) return EINVAL;
+      const { lines } = hv.devices;
+      if (domain.personality === '3.0.2') a.flags = lines.get(a.irq)?.level ? IRQSTAT_needs_eoi : 0;
+      else a.flags = IRQSTAT_needs_eoi | (lines.shared(a.irq) ? IRQSTAT_shared : 0);
+      return 0;
+    },
   }),
   subOp({
     number: 6,
@@ -64,7 +76,11 @@ const OPERATIONS: readonly SubOpRow[] = [
     doc: 'Reads a register of an IO-APIC.',
     seed: 'physdev_op(PHYSDEVOP_APIC_READ)',
     privileged: true,
-    run: (caller) => noSuchLine(caller),
+    run: ({ hv }, a) => {
+      if (a.apic_physbase !== IO_APIC_BASE) return EINVAL;
+      a.value = hv.devices.ioApic.read(a.reg);
+      return 0;
+    },
   }),
   subOp({
     number: 9,
@@ -73,7 +89,8 @@ const OPERATIONS: readonly SubOpRow[] = [
     doc: 'Writes a register of an IO-APIC.',
     seed: 'physdev_op(PHYSDEVOP_APIC_WRITE)',
     privileged: true,
-    run: (caller) => noSuchLine(caller),
+    run: ({ hv }, a) =>
+      a.apic_physbase === IO_APIC_BASE ? hv.devices.ioApic.write(hv, a.reg, a.value) : EINVAL,
   }),
   subOp({
     number: 10,
@@ -82,9 +99,9 @@ const OPERATIONS: readonly SubOpRow[] = [
     doc: 'Gives an interrupt line its vector.',
     seed: 'physdev_op(PHYSDEVOP_ASSIGN_VECTOR)',
     privileged: true,
-    run: ({ domain }, a) => {
-      if (a.irq >= PHYSICAL_IRQS || domain.personality === '3.0.2') return EINVAL;
-      a.vector = a.irq;
+    run: ({ hv, domain }, a) => {
+      if (a.irq >= NR_PIRQS) return EINVAL;
+      a.vector = domain.personality === '3.0.2' ? hv.devices.ioApic.vectorOf(a.irq) : a.irq;
       return 0;
     },
   }),
@@ -94,21 +111,45 @@ const OPERATIONS: readonly SubOpRow[] = [
     name: 'PHYSDEVOP_eoi',
     arg: structs.physdev_eoi,
     doc: 'Ends one physical interrupt.',
-    run: (caller) => noSuchLine(caller),
+    run: ({ hv, domain }, a) => hv.devices.lines.end(hv, domain, a.irq),
   }),
-  plainSubOp({ number: 13, name: 'PHYSDEVOP_map_pirq', doc: 'Maps a line to a number.', run: () => EPERM }),
-  plainSubOp({ number: 14, name: 'PHYSDEVOP_unmap_pirq', doc: 'Undoes map_pirq.', run: () => EPERM }),
+  subOp({
+    number: 13,
+    name: 'PHYSDEVOP_map_pirq',
+    arg: structs.physdev_map_pirq,
+    doc: 'Gives a line of the IO-APIC its number: its own. There are no message interrupts.',
+    privileged: true,
+    run: ({ hv, domain }, a) => {
+      if (a.domid !== DOMID_SELF && a.domid !== domain.id) return ESRCH;
+      if (a.type !== MAP_PIRQ_TYPE_GSI || hv.devices.lines.get(a.index) === undefined) return EINVAL;
+      if (a.pirq >= 0 && a.pirq !== a.index) return EINVAL;
+      if (a.pirq < OWN_CHOICE) return EINVAL;
+      a.pirq = a.index;
+      return 0;
+    },
+  }),
+  subOp({
+    number: 14,
+    name: 'PHYSDEVOP_unmap_pirq',
+    arg: structs.physdev_unmap_pirq,
+    doc: 'Undoes map_pirq; a line keeps its own number.',
+    privileged: true,
+    run: ({ hv, domain }, a) => {
+      if (a.domid !== DOMID_SELF && a.domid !== domain.id) return ESRCH;
+      return hv.devices.lines.get(a.pirq) === undefined ? EINVAL : 0;
+    },
+  }),
   missingSubOp(
     17,
     'PHYSDEVOP_pirq_eoi_gmfn_v1',
     'Names a page with one bit per line.',
-    'no line needs an end',
+    'ends are announced by PHYSDEVOP_eoi',
   ),
   missingSubOp(
     28,
     'PHYSDEVOP_pirq_eoi_gmfn_v2',
     'Names a page with one bit per line.',
-    'no line needs an end',
+    'ends are announced by PHYSDEVOP_eoi',
   ),
   missingSubOp(21, 'PHYSDEVOP_setup_gsi', 'Sets trigger and polarity of a line.', 'needs real ACPI'),
   missingSubOp(23, 'PHYSDEVOP_get_free_pirq', 'Reserves a number for a message interrupt.', 'needs real PCI'),

@@ -70,6 +70,7 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
     {
       consoleIo() {},
       consoleRead: () => new Uint8Array(),
+      serialOut: () => {},
       toolstackEvent() {},
       domainEnded() {},
     },

@@ -149,6 +149,7 @@ export class MemoryMachine {
       hooks: {
         consoleIo() {},
         consoleRead: () => new Uint8Array(),
+        serialOut: () => {},
         toolstackEvent() {},
         domainEnded() {},
       },

@@ -12,12 +12,12 @@ import { notifyGuest, sendGlobalVirq } from '../evtchn.ts';
 import type { Hypervisor, HypervisorHooks } from '../hypervisor.ts';
 import { becomesWritable } from '../page-types.ts';
 import { type BuildRequest, buildDomain } from './build-domain.ts';
-import { ConsoleDaemon } from './console-daemon.ts';
+import { ConsoleDaemon, type ConsoleMemory } from './console-daemon.ts';
 import type { ImageResult } from './image-error.ts';
 import { addDomainNodes, prepareStore, removeDomainNodes } from './store-nodes.ts';
-import { readSymbols, type Symbols } from './symbols.ts';
-import { Xenstore } from './xenstore.ts';
-import { XenstoreRing } from './xenstore-ring.ts';
+import { readSymbols, type SymbolRow, type Symbols, symbolTable } from './symbols.ts';
+import { type StoreMemory, type Transaction, type Watch, Xenstore } from './xenstore.ts';
+import { type RingMemory, XenstoreRing } from './xenstore-ring.ts';
 
 /** What a domain prints; `emergency`: by console_io. */
 export type ConsoleSink = (domid: number, bytes: Uint8Array, emergency: boolean) => void;
@@ -30,6 +30,20 @@ interface Served {
   store: XenstoreRing | null;
   /** Typed for console_io's read. */
   emergencyInput: number[];
+}
+
+export interface ServedMemory {
+  domid: number;
+  symbols: readonly SymbolRow[];
+  console: ConsoleMemory | null;
+  store: RingMemory | null;
+  watches: readonly Watch[];
+  transactions: ReadonlyMap<number, Transaction>;
+  emergencyInput: readonly number[];
+}
+export interface ToolstackMemory {
+  store: StoreMemory;
+  domains: ServedMemory[];
 }
 
 export class Toolstack {
@@ -47,6 +61,7 @@ export class Toolstack {
         const typed = this.#served.get(domain.id)?.emergencyInput;
         return Uint8Array.from(typed ? typed.splice(0, max) : []);
       },
+      serialOut: (byte) => print(0, Uint8Array.of(byte), false),
       toolstackEvent: (domain, port) => this.#event(domain, port),
       domainEnded: (domain) => this.#ended(domain),
     };
@@ -68,23 +83,33 @@ export class Toolstack {
     const built = buildDomain(hv, request);
     if (!built.ok) return built;
     const { domain, image } = built.value;
+    this.adopt(domain, readSymbols(image.elf));
+    return { ok: true, value: domain };
+  }
+
+  /** Serves a domain that is built and still paused, and lets it run. */
+  adopt(domain: Domain, symbols: Symbols): void {
     addDomainNodes(this.store, domain);
-    const rings = !domain.privileged;
-    this.#served.set(domain.id, {
-      domain,
-      symbols: readSymbols(image.elf),
-      console: rings
-        ? new ConsoleDaemon(hv.memory, domain.consoleMfn * 4096, (bytes) =>
-            this.#print(domain.id, bytes, false),
-          )
-        : null,
-      store: rings ? new XenstoreRing(hv.memory, domain.storeMfn * 4096, this.store, domain.id) : null,
-      emergencyInput: [],
-    });
+    this.#serve(domain, symbols);
     this.store.introduce(domain.id);
     this.#deliverWatchEvents();
-    unpauseDomain(hv, domain);
-    return { ok: true, value: domain };
+    unpauseDomain(this.#hypervisor, domain);
+  }
+
+  #serve(domain: Domain, symbols: Symbols): Served {
+    const { memory } = this.#hypervisor;
+    const rings = !domain.privileged;
+    const served: Served = {
+      domain,
+      symbols,
+      console: rings
+        ? new ConsoleDaemon(memory, domain.consoleMfn * 4096, (bytes) => this.#print(domain.id, bytes, false))
+        : null,
+      store: rings ? new XenstoreRing(memory, domain.storeMfn * 4096, this.store, domain.id) : null,
+      emergencyInput: [],
+    };
+    this.#served.set(domain.id, served);
+    return served;
   }
 
   /** Ends what is left of a domain and frees all it had. */
@@ -97,12 +122,17 @@ export class Toolstack {
     this.#deliverWatchEvents();
   }
 
-  /** Typed into a domain's console: its ring, or for the initial domain the emergency console. */
+  /**
+   * Typed into a domain's console: its ring; for the initial domain the UART, if it listens there, else the emergency
+   * console.
+   */
   input(domid: number, bytes: Uint8Array): void {
     const served = this.#served.get(domid);
     if (!served || served.domain.end) return;
     if (served.console) {
       if (this.#console(served)?.input(bytes)) this.#notifyConsole(served);
+    } else if (this.#hypervisor.devices.uart.listening) {
+      this.#hypervisor.devices.uart.type(this.#hypervisor, bytes);
     } else {
       served.emergencyInput.push(...bytes);
       sendGlobalVirq(this.#hypervisor, served.domain, VIRQ_CONSOLE);
@@ -127,7 +157,8 @@ export class Toolstack {
   inputEmpty(domid: number): boolean {
     const served = this.#served.get(domid);
     if (!served) return true;
-    return served.console ? served.console.inputEmpty : served.emergencyInput.length === 0;
+    if (served.console) return served.console.inputEmpty;
+    return served.emergencyInput.length === 0 && this.#hypervisor.devices.uart.inputEmpty;
   }
 
   /** What the daemons remember outside the guests' memory: for the state hash. */
@@ -135,6 +166,36 @@ export class Toolstack {
     for (const [domid, served] of this.#served) {
       yield [domid, served.console?.remembered, served.store?.remembered, served.emergencyInput];
     }
+  }
+
+  /** All that the toolstack knows, for saved labs. */
+  get memory(): ToolstackMemory {
+    const domains = [...this.#served.values()].map((served) => ({
+      domid: served.domain.id,
+      symbols: served.symbols.rows,
+      console: served.console?.remembered ?? null,
+      store: served.store?.remembered ?? null,
+      watches: served.store?.connection.watches ?? [],
+      transactions: served.store?.connection.transactions ?? new Map<number, Transaction>(),
+      emergencyInput: served.emergencyInput,
+    }));
+    return { store: this.store.memory, domains };
+  }
+  /** The domains must be there. */
+  set memory({ store, domains }: ToolstackMemory) {
+    this.#served.clear();
+    for (const saved of domains) {
+      const domain = this.#hypervisor.domains[saved.domid];
+      invariant(domain, `there is no domain ${saved.domid} to serve`);
+      const served = this.#serve(domain, symbolTable(saved.symbols));
+      if (saved.console) served.console?.remember(saved.console);
+      if (saved.store) served.store?.remember(saved.store);
+      served.store?.connection.watches.push(...saved.watches);
+      for (const [id, transaction] of saved.transactions)
+        served.store?.connection.transactions.set(id, transaction);
+      served.emergencyInput.push(...saved.emergencyInput);
+    }
+    this.store.memory = store;
   }
 
   #event(domain: Domain, port: number): void {

@@ -162,6 +162,13 @@ int main(void) {
 #define T struct physdev_eoi
   S(T, "physdev_eoi"); F(T, "irq", irq);
 #undef T
+#define T struct physdev_map_pirq
+  S(T, "physdev_map_pirq"); F(T, "domid", domid); F(T, "type", type); F(T, "index", index); F(T, "pirq", pirq);
+  F(T, "bus", bus); F(T, "devfn", devfn); F(T, "entry_nr", entry_nr); F(T, "table_base", table_base);
+#undef T
+#define T struct physdev_unmap_pirq
+  S(T, "physdev_unmap_pirq"); F(T, "domid", domid); F(T, "pirq", pirq);
+#undef T
 #define T struct physdev_pirq_eoi_gmfn
   S(T, "physdev_pirq_eoi_gmfn"); F(T, "gmfn", gmfn);
 #undef T
