@@ -58,6 +58,9 @@ test.describe('page tables show what the guest finds by walking them itself', ()
 test.describe('ports show what the guest learns from EVTCHNOP_status', () => {
   for (const rounds of [50, 75]) {
     test(`after ${rounds} rounds of ping and pong`, async ({ lab }) => {
+      // Slowly at first: ping gives up when nobody plays pong for too long.
+      await lab.showLab();
+      await lab.setSpeed('1/10 000');
       await lab.bootFile({
         file: `${GUESTS}pingpong-x86_32p.elf`,
         commandLine: `role=ping rounds=${rounds} wait`,
@@ -68,6 +71,7 @@ test.describe('ports show what the guest learns from EVTCHNOP_status', () => {
         commandLine: `role=pong rounds=${rounds} wait`,
       });
       await expect(lab.openDialog).toBeHidden();
+      await lab.setSpeed('real time');
       await checkEnd(lab, 'd1', rounds);
       await checkEnd(lab, 'd2', rounds);
     });
@@ -82,7 +86,7 @@ test.describe('ports show what the guest learns from EVTCHNOP_status', () => {
     const row = lab.port(Number(status[1]));
     await expect(row).toContainText(`d${status[3]}:${status[2]} interdomain`);
     // Each round sends once in each direction; binding made one more pending, in ping alone.
-    const sent = Number((await row.getByRole('cell').last().innerText()).replace(/\s/g, ''));
+    const sent = Number(((await row.getByRole('cell').last().textContent()) ?? '').replace(/\s/g, ''));
     expect(sent).toBeGreaterThanOrEqual(rounds);
     expect(sent).toBeLessThanOrEqual(rounds + 1);
     const vcpu = lab.page.getByTestId('upcalls');
@@ -112,7 +116,7 @@ test.describe('runstates show the times that the guest gets from VCPUOP_get_runs
       const { state, times } = await lab.runstateTimes(1);
       expect(state).toBe('blocked');
       const [running, runnable, blocked, offline, sum] = times;
-      expect(printed['blocked']! / 1000).toBeGreaterThanOrEqual(count * period);
+      expect(printed['blocked']! / 1000).toBeGreaterThan(count * period - 1);
       // The guest asked a moment before it blocked for good: since then it ran for less than a millisecond or two.
       expect(running! / 1000 - printed['running']!).toBeGreaterThanOrEqual(0);
       expect(running! / 1000 - printed['running']!).toBeLessThan(3000);

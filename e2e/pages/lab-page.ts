@@ -27,7 +27,10 @@ export class LabPage {
 
   /** One click in the gallery. */
   async boot(demo: string): Promise<void> {
-    await this.page.getByRole('button', { name: 'Gallery' }).click();
+    await this.page
+      .getByRole('navigation', { name: 'Screens' })
+      .getByRole('button', { name: 'Gallery' })
+      .click();
     await this.page.getByRole('button', { name: `Boot ${demo}`, exact: true }).click();
     await expect(this.panel('Console')).toBeVisible();
   }
@@ -46,7 +49,10 @@ export class LabPage {
 
   /** By the file picker. */
   async bootFile(kernel: KernelFile): Promise<void> {
-    await this.page.getByRole('button', { name: /^Open(…| kernel…)$/ }).click();
+    await this.page
+      .getByRole('button', { name: /^Open(…| kernel…)$/ })
+      .first()
+      .click();
     await this.fillOpenDialog(kernel);
     await this.openDialog.getByRole('button', { name: 'Boot' }).click();
   }
@@ -70,6 +76,10 @@ export class LabPage {
 
   // ---------------------------------------------------------------- machine
 
+  async showLab(): Promise<void> {
+    await this.page.getByRole('navigation', { name: 'Screens' }).getByRole('button', { name: 'Lab' }).click();
+  }
+
   get mode(): Locator {
     return this.page.getByTestId('mode');
   }
@@ -86,6 +96,9 @@ export class LabPage {
     await this.machine.getByRole('button', { name: new RegExp(`^${kind}`) }).click();
     await expect(this.page.getByTestId('virtual-time')).not.toHaveText(before!);
     await expect(this.mode).toHaveText(/^Paused/);
+  }
+  async setSpeed(speed: string): Promise<void> {
+    await this.machine.getByRole('combobox', { name: /^Speed/ }).selectOption({ label: speed });
   }
   get machine(): Locator {
     return this.page.getByRole('toolbar', { name: 'Machine' });
@@ -171,8 +184,7 @@ export class LabPage {
   port(number: number): Locator {
     return this.panel('Event channels')
       .getByRole('row')
-      .filter({ has: this.page.getByRole('cell', { name: String(number), exact: true }).first() })
-      .first();
+      .filter({ hasText: new RegExp(`^${number}(?=\\D)`) });
   }
 
   /** ns in running, runnable, blocked, offline, and their sum, of a vcpu. */
