@@ -47,7 +47,7 @@ programs() {
 build() {
 	local name=$1 suffix=$2 objects=() source object
 	shift 2
-	for source in lib/boot.S lib/entry.S lib/*.c "$name"/*.S "$name"/*.c; do
+	for source in lib/*.S lib/*.c "$name"/*.S "$name"/*.c; do
 		[ -e "$source" ] || continue
 		object="$work/$name-$suffix-$(echo "$source" | tr / _).o"
 		gcc "${CFLAGS[@]}" -I"$name" "$@" -c "$source" -o "$object"
