@@ -1,5 +1,6 @@
 /** `lab boot`: plans, runs, prints, reports. Everything of the host's is handed in, so tests run it in process. */
 import type { Result } from '../base/result.ts';
+import { timedPresses } from '../machine/input-log.ts';
 import { InputScript } from '../machine/input-script.ts';
 import { Session } from '../machine/session.ts';
 import { stateHash } from '../machine/state-hash.ts';
@@ -42,12 +43,19 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
     jsonOnStdout ? (bytes) => host.stderr(bytes.slice()) : host.stdout,
     requests.length,
   );
+  // The first domain's id: the initial domain is 0, the others count from 1.
+  const first = requests[0]?.privileged ? 0 : 1;
+  const presses = [
+    ...(demo?.presses ?? []),
+    ...options.press.map(({ press, atMs }) => ({ press, atMs, domid: first })),
+  ];
   const session = new Session(
     {
       memoryMiB: options.machineMemoryMiB,
       seed: options.seed,
       wallClockSeconds: WALL_CLOCK_SECONDS,
       costs: costs.value,
+      replay: timedPresses(presses),
     },
     (domid, bytes) => output.print(domid, bytes),
   );

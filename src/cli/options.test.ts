@@ -53,6 +53,7 @@ describe('the command line', () => {
         '4.17',
       ],
       ...['--privileged', '--machine-memory', '512', '--cpus', '1', '--input', 'ls\\n', '--input', 'set\\r'],
+      ...['--press', 'nmi@12.5'],
       ...[
         '--input-after',
         'grub> =help\\n',
@@ -89,6 +90,7 @@ describe('the command line', () => {
       privileged: true,
       machineMemoryMiB: 512,
       cpus: 1,
+      press: [{ press: 'nmi', atMs: 12.5 }],
       input: [unescapeInput('input', 'ls\\n'), unescapeInput('input', 'set\\r')],
       inputAfter: [{ after: 'grub> ', bytes: unescapeInput('input', 'help\\n') }],
       until: 'done',
@@ -113,6 +115,8 @@ describe('the command line', () => {
     expect(wrong('--abi', 'x86_64')).toBe('bad-choice');
     expect(wrong('--trace', 'everything')).toBe('bad-choice');
     expect(wrong('--input-after', 'nothing')).toBe('bad-input-after');
+    expect(wrong('--press', 'bell@5')).toBe('bad-press');
+    expect(wrong('--press', 'nmi')).toBe('bad-press');
     expect(wrong('--input', 'a\\qb')).toBe('bad-escape');
     expect(wrong('--frobnicate')).toBe('bad-option');
     expect(wrong('--memory')).toBe('bad-option');

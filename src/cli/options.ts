@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { Result, UserError } from '../base/result.ts';
+import { PRESSES, type Press } from '../machine/press.ts';
 
 interface OptionRow {
   name: string;
@@ -47,6 +48,13 @@ export const OPTIONS: readonly OptionRow[] = [
     multiple: true,
     group: 'typing',
     help: 'type INPUT once, as soon as TEXT was printed (C escapes; \\x3d is a = in TEXT)',
+  },
+  {
+    name: 'press',
+    value: 'KIND@MS',
+    multiple: true,
+    group: 'typing',
+    help: 'press at that virtual time: button (IRQ 11) or nmi of domain 0, or debug (VIRQ_DEBUG to the first domain)',
   },
   { name: 'until', value: 'TEXT', group: 'bounds', help: 'stop with success when TEXT was printed' },
   { name: 'max-instructions', value: 'N', group: 'bounds', help: 'stop after N guest instructions' },
@@ -95,6 +103,7 @@ export interface BootOptions {
   cpus: number;
   input: Uint8Array[];
   inputAfter: { after: string; bytes: Uint8Array }[];
+  press: { press: Press; atMs: number }[];
   until: string | null;
   maxInstructions: number | null;
   timeoutSeconds: number | null;
@@ -198,6 +207,7 @@ function bootOptions(target: string, values: Values): BootOptions {
     cpus: number('cpus', text('cpus'), 1, 4) ?? 1,
     input: list('input').map((input) => unescapeInput('input', input)),
     inputAfter: list('input-after').map(inputAfter),
+    press: list('press').map(timedPress),
     until: text('until') === null ? null : printedText(unescapeInput('until', text('until')!)),
     maxInstructions: number('max-instructions', text('max-instructions'), 1, Number.MAX_SAFE_INTEGER),
     timeoutSeconds: seconds(text('timeout')),
@@ -246,6 +256,18 @@ function inputAfter(text: string): { after: string; bytes: Uint8Array } {
     after: printedText(unescapeInput('input-after', text.slice(0, equals))),
     bytes: unescapeInput('input-after', text.slice(equals + 1)),
   };
+}
+
+/** 'button@12.5' */
+function timedPress(text: string): { press: Press; atMs: number } {
+  const [kind = '', at = ''] = text.split('@');
+  const press = PRESSES.find((name) => name === kind);
+  if (press === undefined || !/^[0-9]+(\.[0-9]+)?$/.test(at))
+    throw new Wrong(
+      'bad-press',
+      `--press ${text}: KIND@MS is needed, KIND one of ${PRESSES.join(', ')}, MS virtual milliseconds`,
+    );
+  return { press, atMs: Number(at) };
 }
 
 /** Console text is searched byte for byte. */

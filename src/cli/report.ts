@@ -4,6 +4,7 @@ import { portsView } from '../inspect/ports.ts';
 import { registersView } from '../inspect/registers.ts';
 import { runstatesView } from '../inspect/runstates.ts';
 import { type Demo, missingTexts } from '../machine/manifest.ts';
+import type { Press } from '../machine/press.ts';
 import type { Session, SessionEnd } from '../machine/session.ts';
 import { stateHash } from '../machine/state-hash.ts';
 import type { DomainsView, PortsView, RegistersView, RunstatesView } from '../worker/protocol.ts';
@@ -28,7 +29,7 @@ export interface Report {
     costsHash: string;
   };
   /** What was typed, when. */
-  inputs: { cycle: number; instructions: number; domid: number; text: string }[];
+  inputs: { cycle: number; instructions: number; domid: number; text: string; press: Press | null }[];
   hypercalls: CallCount[];
   exceptions: { vector: number; count: number }[];
   upcalls: number;
@@ -182,6 +183,7 @@ export function makeReport(session: Session, facts: ReportFacts): Report {
       instructions: entry.instructions,
       domid: entry.domid,
       text: String.fromCharCode(...entry.bytes),
+      press: entry.press,
     })),
     hypercalls: callCounts(hv.trace),
     exceptions,

@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { audit } from '../xen/audit.ts';
 import { toBytes } from '../xen/toolstack/xenstore-wire.ts';
-import { type InputLog, InputReplay } from './input-log.ts';
+import { type InputLog, InputReplay, timedPresses } from './input-log.ts';
 import { InputScript } from './input-script.ts';
 import { type Demo, type Manifest, missingTexts } from './manifest.ts';
 import { Session, type SessionEnd } from './session.ts';
@@ -15,7 +15,10 @@ import { guestFile, MACHINE, request } from './testing/boot.ts';
 const manifest = JSON.parse(new TextDecoder().decode(guestFile('manifest.json'))) as Manifest;
 
 function start(demo: Demo, log?: InputLog): Session {
-  const session = new Session({ ...MACHINE, replay: log && new InputReplay(log) });
+  const session = new Session({
+    ...MACHINE,
+    replay: log ? new InputReplay(log) : timedPresses(demo.presses ?? []),
+  });
   const domids = demo.domains.map((domain) => {
     const booted = session.boot(
       request(guestFile(domain.image), {

@@ -91,7 +91,7 @@ describe('typing', () => {
     const { now, instructions } = machine;
     machine.input(1, toBytes('exit\r'));
     expect(machine.inputLog.entries).toEqual([
-      { cycle: now, instructions, domid: 1, bytes: toBytes('exit\r') },
+      { cycle: now, instructions, domid: 1, bytes: toBytes('exit\r'), press: null },
     ]);
     expect(machine.run(FAR).kind).toBe('ended');
     expect(printed).toContain('the last process has ended');

@@ -18,6 +18,7 @@ import type { BuildRequest } from '../xen/toolstack/build-domain.ts';
 import type { ImageError } from '../xen/toolstack/image-error.ts';
 import { type ConsoleSink, Toolstack } from '../xen/toolstack/toolstack.ts';
 import { InputLog, type InputReplay } from './input-log.ts';
+import { type Press, pressOn } from './press.ts';
 import { type RunResult, runUntil, type StepKind, stepOnce } from './run-loop.ts';
 
 export interface MachineOptions {
@@ -81,8 +82,14 @@ export class Machine {
 
   /** Typed into a domain's console, between two runs. */
   input(domid: number, bytes: Uint8Array): void {
-    this.inputLog.add(this.now, this.instructions, domid, bytes);
+    this.inputLog.type(this.now, this.instructions, domid, bytes);
     this.toolstack.input(domid, bytes);
+  }
+
+  /** Pressed on the machine, between two runs. @param domid who is meant, for the debug key. */
+  press(press: Press, domid: number): void {
+    this.inputLog.press(this.now, this.instructions, domid, press);
+    pressOn(this.hv, press, domid);
   }
 
   /** Runs until the virtual cycle is reached; idle time passes at once. */

@@ -3,6 +3,7 @@
  * print to have worked. Its form is manifest.schema.json; the gallery, the command line and the tests read it.
  */
 import type { Result, UserError } from '../base/result.ts';
+import type { TimedPress } from './input-log.ts';
 
 export interface DemoDomain {
   /** File beside the manifest. */
@@ -36,6 +37,8 @@ export interface Demo {
   domains: DemoDomain[];
   /** Typed to the first domain, one after the other, each when it has been silent for a while. */
   input: string[];
+  /** Pressed by whoever runs the demo without a user: what its story asks the user for. */
+  presses?: TimedPress[];
   expect: {
     /** Texts that must be printed, by any of the domains. */
     console: string[];

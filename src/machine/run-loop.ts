@@ -53,7 +53,8 @@ function giveLoggedInput(machine: Machine): void {
   const { replay } = machine.options;
   if (!replay) return;
   for (let entry = replay.take(machine.now); entry; entry = replay.take(machine.now)) {
-    machine.input(entry.domid, entry.bytes);
+    if (entry.press !== null) machine.press(entry.press, entry.domid);
+    else machine.input(entry.domid, entry.bytes);
   }
 }
 

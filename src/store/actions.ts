@@ -2,7 +2,14 @@
 import type { Remote } from 'comlink';
 import type { Result, UserError } from '../base/result.ts';
 import { LabClient, transferring, WorkerGone } from '../worker/client.ts';
-import type { DomainRequest, LabApi, MachineSettings, Snapshot, StepKind } from '../worker/protocol.ts';
+import type {
+  DomainRequest,
+  LabApi,
+  MachineSettings,
+  PressKind,
+  Snapshot,
+  StepKind,
+} from '../worker/protocol.ts';
 import { consoleKey } from './consoles.ts';
 import { type Demo, demoDomainName, fetchGallery, fetchImage } from './gallery.ts';
 import { consoles, INITIAL_WINDOW, type LabState, type LabStore, type Screen } from './lab-store.ts';
@@ -86,6 +93,10 @@ export class LabActions {
 
   input(domid: number, bytes: Uint8Array): void {
     void this.#send((api) => api.input(domid, bytes));
+  }
+
+  press(press: PressKind, domid: number): void {
+    void this.#send((api) => api.press(press, domid));
   }
 
   // ---------------------------------------------------------------- booting

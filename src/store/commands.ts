@@ -43,6 +43,20 @@ function whyNoDomain(s: LabState): string | null {
   return s.selection.domid === null ? 'There is no domain yet.' : null;
 }
 
+/** The devices with buttons are the privileged domain's. */
+function whyNoHardware(s: LabState): string | null {
+  const privileged = s.views.domains?.domains.find((domain) => domain.privileged);
+  if (privileged === undefined) return 'Only a privileged domain has hardware; none was booted.';
+  return privileged.ending === null ? null : 'The privileged domain has ended.';
+}
+
+function whyNoDebugKey(s: LabState): string | null {
+  const { domid } = s.selection;
+  const selected = s.views.domains?.domains.find((domain) => domain.domid === domid);
+  if (selected === undefined) return 'There is no domain yet.';
+  return selected.ending === null ? null : 'The selected domain has ended.';
+}
+
 export function speedLabel(speed: number): string {
   if (speed === 0) return 'unlimited';
   if (speed === 1) return 'real time';
@@ -107,6 +121,30 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
       key: '+',
       disabled: NEVER_DISABLED,
       perform: () => speedBy(1),
+    },
+    {
+      id: 'press-button',
+      label: 'Press the lab button (IRQ 11)',
+      group: 'Machine',
+      disabled: whyNoHardware,
+      perform: () => actions.press('button', 0),
+    },
+    {
+      id: 'press-nmi',
+      label: 'Send an NMI to the privileged domain',
+      group: 'Machine',
+      disabled: whyNoHardware,
+      perform: () => actions.press('nmi', 0),
+    },
+    {
+      id: 'send-debug',
+      label: 'Send VIRQ_DEBUG to the selected domain',
+      group: 'Machine',
+      disabled: whyNoDebugKey,
+      perform: () => {
+        const { domid } = store.getState().selection;
+        if (domid !== null) actions.press('debug', domid);
+      },
     },
     {
       id: 'reset',

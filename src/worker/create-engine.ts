@@ -2,7 +2,7 @@
 import { makeView } from '../inspect/view.ts';
 import { Machine } from '../machine/machine.ts';
 import type { CreateEngine, Engine, EngineFacts, EngineQuery, EngineRun } from './engine.ts';
-import type { StepKind, View } from './protocol.ts';
+import type { PressKind, StepKind, View } from './protocol.ts';
 
 class MachineEngine implements Engine {
   readonly #machine: Machine;
@@ -32,6 +32,9 @@ class MachineEngine implements Engine {
   }
   input(domid: number, bytes: Uint8Array): void {
     this.#machine.input(domid, bytes);
+  }
+  press(press: PressKind, domid: number): void {
+    this.#machine.press(press, domid);
   }
   run(untilNs: number): EngineRun {
     return this.#machine.run(untilNs);

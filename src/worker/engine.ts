@@ -1,6 +1,6 @@
 /** What the lab asks of the engine: a narrow interface, so that the lab's own rules can be tested with a small one. */
 import type { Result } from '../base/result.ts';
-import type { DomainRequest, MachineSettings, StepKind, View, ViewQuery } from './protocol.ts';
+import type { DomainRequest, MachineSettings, PressKind, StepKind, View, ViewQuery } from './protocol.ts';
 
 /** What can be asked of an engine: all views but the machine's own. */
 export type EngineQuery = Exclude<ViewQuery, { view: 'machine' }>;
@@ -29,6 +29,7 @@ export interface Engine {
   addDomain(request: DomainRequest): Result<{ domid: number }>;
   destroyDomain(domid: number): void;
   input(domid: number, bytes: Uint8Array): void;
+  press(press: PressKind, domid: number): void;
   run(untilNs: number): EngineRun;
   /** To the end of one instruction, to after the next hypercall, or to the next event; at most to `untilNs`. */
   step(kind: StepKind, untilNs: number): EngineRun;

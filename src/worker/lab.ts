@@ -13,6 +13,7 @@ import type {
   LabApi,
   MachineSettings,
   MachineView,
+  PressKind,
   Snapshot,
   StepKind,
   View,
@@ -190,6 +191,13 @@ export class Lab implements LabApi {
     this.#guarded((engine) => engine.input(domid, bytes));
     this.#console.flush();
     if (this.#moving) this.#wake();
+  }
+
+  async press(press: PressKind, domid: number): Promise<void> {
+    this.#guarded((engine) => engine.press(press, domid));
+    this.#console.flush();
+    if (this.#moving) this.#wake();
+    this.#pump.pump(false);
   }
 
   async subscribe(subscriptions: Record<string, ViewQuery>): Promise<void> {

@@ -28,6 +28,8 @@ export interface DomainRequest {
 }
 
 export type StepKind = 'instruction' | 'hypercall' | 'event';
+/** The lab button (IRQ 11), the NMI button, the debug key (VIRQ_DEBUG). */
+export type PressKind = 'button' | 'nmi' | 'debug';
 
 /** Offered by the worker through comlink. Expected failures are values. */
 export interface LabApi {
@@ -45,6 +47,8 @@ export interface LabApi {
   setSpeed(factor: number): Promise<void>;
   /** Typed into a domain's console. */
   input(domid: number, bytes: Uint8Array): Promise<void>;
+  /** Pressed on the machine; `domid` is who is meant, for the debug key. */
+  press(press: PressKind, domid: number): Promise<void>;
   /** Replaces all subscriptions. Keys are chosen by the caller and name the views in snapshots. */
   subscribe(subscriptions: Record<string, ViewQuery>): Promise<void>;
   /** Sinks for what the worker sends by itself (comlink proxies). */

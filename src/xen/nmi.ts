@@ -1,5 +1,5 @@
 /** Non-maskable interrupts: the reason bits in shared_info, and raising one (cpu-and-events.md 2.1, 3). */
-import { SHARED_NMI_REASON } from './abi/constants.ts';
+import { NMIREASON_unknown, SHARED_NMI_REASON } from './abi/constants.ts';
 import type { Domain } from './domain.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { kick } from './scheduler.ts';
@@ -14,4 +14,12 @@ export function raiseNmi(hv: Hypervisor, vcpu: Vcpu): void {
   if (vcpu.nmiPending) return;
   vcpu.nmiPending = true;
   kick(hv, vcpu);
+}
+
+/** The machine's NMI button: the initial domain's vcpu 0 gets it, and the reason stays latched until the guest clears it. */
+export function pressNmiButton(hv: Hypervisor, domain: Domain): void {
+  const reason = domain.sharedInfoMfn * 4096 + SHARED_NMI_REASON;
+  hv.memory.write32(reason, hv.memory.read32(reason) | NMIREASON_unknown);
+  const vcpu = domain.vcpus[0];
+  if (vcpu !== undefined) raiseNmi(hv, vcpu);
 }

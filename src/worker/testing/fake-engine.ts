@@ -4,7 +4,7 @@
  */
 import type { Result } from '../../base/result.ts';
 import type { Engine, EngineFacts, EngineQuery, EngineRun, Print } from '../engine.ts';
-import type { DomainRequest, MachineSettings, StepKind, View } from '../protocol.ts';
+import type { DomainRequest, MachineSettings, PressKind, StepKind, View } from '../protocol.ts';
 
 export class FakeEngine implements Engine {
   now = 0;
@@ -45,6 +45,11 @@ export class FakeEngine implements Engine {
 
   input(domid: number, bytes: Uint8Array): void {
     this.typed.push(`${domid}:${new TextDecoder().decode(bytes)}`);
+    this.idleUntil = 0;
+  }
+
+  press(press: PressKind, domid: number): void {
+    this.typed.push(`${domid}:<${press}>`);
     this.idleUntil = 0;
   }
 
