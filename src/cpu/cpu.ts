@@ -56,8 +56,8 @@ export interface Processor {
   now(): number;
   /** Idle time: moves now() on to an absolute cycle count. Only between run() calls. */
   advanceTo(cycle: number): void;
-  /** Instructions retired since power-on. */
-  readonly instructions: number;
+  /** Instructions retired since power-on. Set only when a saved machine goes on. */
+  instructions: number;
   /** Counts one retired instruction that the sink carried out (a hypercall, an emulated instruction). */
   retire(): void;
 

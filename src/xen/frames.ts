@@ -192,6 +192,30 @@ export class FrameTable {
     return first;
   }
 
+  /** The free lists, next one to be handed out last: order is state. */
+  freeLists(): { domain: Int32Array; heap: Int32Array } {
+    return { domain: this.#free.slice(0, this.#freeCount), heap: Int32Array.from(this.#heapFree) };
+  }
+
+  /** Takes over free lists. @returns false, and does nothing, unless they name each free frame exactly once. */
+  setFreeLists({ domain, heap }: { domain: Int32Array; heap: Int32Array }): boolean {
+    const named = new Uint8Array(this.total);
+    for (const mfn of domain) {
+      if (mfn < IO_FRAMES || mfn >= this.heapStart) return false;
+      named[mfn]!++;
+    }
+    for (const mfn of heap) {
+      if (mfn < this.heapStart || mfn >= this.total) return false;
+      named[mfn]!++;
+    }
+    for (let mfn = 0; mfn < this.total; mfn++) if (named[mfn] !== Number(this.isFree(mfn))) return false;
+    this.#freeIndex.fill(-1);
+    this.#freeCount = 0;
+    for (const mfn of domain) this.#push(mfn);
+    this.#heapFree.splice(0, this.#heapFree.length, ...heap);
+    return true;
+  }
+
   /** Gives a frame without references back. Only page-types.ts calls this. */
   free(mfn: number): void {
     if (this.references[mfn] !== 0) throw new EngineBug(`freeing mfn ${mfn}, which is referenced`);

@@ -12,12 +12,18 @@ import { ByteRing } from './byte-ring.ts';
 const IN = { data: 0, size: 1024, cons: 3072, prod: 3076 };
 const OUT = { data: 1024, size: 2048, cons: 3080, prod: 3084 };
 
+export interface ConsoleMemory {
+  backlog: Uint8Array;
+  ready: boolean;
+  owed: boolean;
+}
+
 export class ConsoleDaemon {
   readonly #in: ByteRing;
   readonly #out: ByteRing;
   readonly #print: (bytes: Uint8Array) => void;
   /** Typed, but no room in the ring yet. */
-  #backlog = new Uint8Array(0);
+  #backlog: Uint8Array = new Uint8Array(0);
   #ready = false;
   #owed = false;
 
@@ -70,8 +76,13 @@ export class ConsoleDaemon {
     return this.#backlog.length === 0 && this.#in.filled === 0;
   }
 
-  /** What this half remembers outside the page: for the state hash. */
-  get remembered(): { backlog: Uint8Array; ready: boolean; owed: boolean } {
+  /** What this half remembers outside the page: for the state hash and saved labs. */
+  get remembered(): ConsoleMemory {
     return { backlog: this.#backlog, ready: this.#ready, owed: this.#owed };
+  }
+  remember({ backlog, ready, owed }: ConsoleMemory): void {
+    this.#backlog = backlog.slice();
+    this.#ready = ready;
+    this.#owed = owed;
   }
 }

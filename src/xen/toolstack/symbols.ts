@@ -8,20 +8,26 @@ const STT_OBJECT = 1;
 /** A symbol without a size names at most this much. */
 const REACH_WITHOUT_SIZE = 0x1_0000;
 
+export interface SymbolRow {
+  name: string;
+  value: number;
+  size: number;
+}
+
 export interface Symbols {
   /** symbolAt(0xc0001234) = 'start_kernel+0x34'; null when no symbol is near. */
   symbolAt(va: number): string | null;
   /** Address of a symbol, or null. */
   addressOf(name: string): number | null;
   readonly count: number;
+  /** All of them, by address; of several at one address the best comes last. */
+  readonly rows: readonly SymbolRow[];
 }
-
-export const NO_SYMBOLS: Symbols = { symbolAt: () => null, addressOf: () => null, count: 0 };
 
 export function readSymbols(elf: ElfFile): Symbols {
   const section = elf.sections.find((s) => s.type === SHT_SYMTAB);
   const strings = section && elf.sections[section.link];
-  if (!section || !strings) return NO_SYMBOLS;
+  if (!section || !strings) return symbolTable([]);
   const table = sectionBytes(elf.bytes, section);
   const names = sectionBytes(elf.bytes, strings);
   const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
@@ -47,8 +53,14 @@ export function readSymbols(elf: ElfFile): Symbols {
   }
   // By address; of several names for one address the global one, then the one with a size, comes last and wins.
   found.sort((a, b) => a.value - b.value || Number(a.global) - Number(b.global) || a.size - b.size);
+  return symbolTable(found.map(({ name, value, size }) => ({ name, value, size })));
+}
+
+/** @param found by address. */
+export function symbolTable(found: readonly SymbolRow[]): Symbols {
   const byName = new Map(found.map((s) => [s.name, s.value]));
   return {
+    rows: found,
     count: found.length,
     addressOf: (name) => byName.get(name) ?? null,
     symbolAt(va) {

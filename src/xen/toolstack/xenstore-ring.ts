@@ -12,6 +12,12 @@ const REPLIES = { data: 1024, size: 1024, cons: 2056, prod: 2060 };
 /** A guest that lets this much lie unread is cut off. */
 const OUTGOING_LIMIT = 1024 * 1024;
 
+export interface RingMemory {
+  pending: Uint8Array;
+  outgoing: readonly Uint8Array[];
+  dead: boolean;
+}
+
 export class XenstoreRing {
   readonly connection: StoreConnection;
   readonly #store: Xenstore;
@@ -87,8 +93,16 @@ export class XenstoreRing {
     return this.#outgoing.length > 0;
   }
 
-  /** What this half remembers outside the page: for the state hash. */
-  get remembered(): { pending: Uint8Array; outgoing: readonly Uint8Array[]; dead: boolean } {
+  /** What this half remembers outside the page: for the state hash and saved labs. */
+  get remembered(): RingMemory {
     return { pending: this.#reader.pending, outgoing: this.#outgoing, dead: this.dead };
+  }
+  /** A dead ring stays dead; watches and transactions are the connection's. */
+  remember({ pending, outgoing, dead }: RingMemory): void {
+    if (dead) this.#die();
+    this.#reader.pending = pending;
+    this.#reader.broken = dead;
+    this.#outgoing = [...outgoing];
+    this.#outgoingBytes = outgoing.reduce((sum, bytes) => sum + bytes.length, 0);
   }
 }

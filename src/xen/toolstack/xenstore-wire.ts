@@ -121,4 +121,7 @@ export class MessageReader {
   get pending(): Uint8Array {
     return this.#pending;
   }
+  set pending(bytes: Uint8Array) {
+    this.#pending = bytes.slice();
+  }
 }

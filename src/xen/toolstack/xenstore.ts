@@ -35,7 +35,7 @@ const RELATIVE_PATH_MAX = 2048;
 /** What one guest may keep at most (the classic daemon's quotas). */
 const QUOTA = { nodes: 1000, watches: 128, transactions: 10, valueBytes: 2048 };
 
-interface Watch {
+export interface Watch {
   /** Absolute, or '@introduceDomain'. */
   path: string;
   /** As the client wrote it: events come back in the same form. */
@@ -43,7 +43,7 @@ interface Watch {
   token: string;
 }
 
-interface Transaction {
+export interface Transaction {
   base: StoreNode;
   root: StoreNode;
   /** Nodes looked at: generation then, -1 if missing. */
@@ -81,12 +81,36 @@ export class StoreConnection {
   }
 }
 
+export interface StoreMemory {
+  root: StoreNode;
+  introduced: number[];
+  generation: number;
+  nextTransaction: number;
+}
+
 export class Xenstore {
   root: StoreNode = storeNode([{ letter: 'n', domid: 0 }], 0);
   readonly #connections = new Set<StoreConnection>();
   readonly #introduced = new Set<number>();
   #generation = 0;
   #nextTransaction = 1;
+
+  /** All but the connections, which belong to their rings. */
+  get memory(): StoreMemory {
+    return {
+      root: this.root,
+      introduced: [...this.#introduced],
+      generation: this.#generation,
+      nextTransaction: this.#nextTransaction,
+    };
+  }
+  set memory({ root, introduced, generation, nextTransaction }: StoreMemory) {
+    this.root = root;
+    this.#introduced.clear();
+    for (const domid of introduced) this.#introduced.add(domid);
+    this.#generation = generation;
+    this.#nextTransaction = nextTransaction;
+  }
 
   connect(domid: number, send: (message: StoreMessage) => void): StoreConnection {
     const connection = new StoreConnection(domid, send);
