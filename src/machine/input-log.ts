@@ -2,6 +2,8 @@
  * Everything that reached the machine from outside, with the virtual cycle at which it did: together with the
  * images and the configuration it determines the run. Replaying a log gives the same run, bit for bit.
  */
+import type { Press } from './press.ts';
+
 export interface InputEntry {
   /** Virtual cycle (= ns) between two instructions at which the bytes were handed over. */
   cycle: number;
@@ -9,13 +11,18 @@ export interface InputEntry {
   instructions: number;
   domid: number;
   bytes: Uint8Array;
+  /** Something pressed instead of typed. */
+  press: Press | null;
 }
 
 export class InputLog {
   readonly entries: InputEntry[] = [];
 
-  add(cycle: number, instructions: number, domid: number, bytes: Uint8Array): void {
-    this.entries.push({ cycle, instructions, domid, bytes: bytes.slice() });
+  type(cycle: number, instructions: number, domid: number, bytes: Uint8Array): void {
+    this.entries.push({ cycle, instructions, domid, bytes: bytes.slice(), press: null });
+  }
+  press(cycle: number, instructions: number, domid: number, press: Press): void {
+    this.entries.push({ cycle, instructions, domid, bytes: new Uint8Array(), press });
   }
 }
 
@@ -42,4 +49,19 @@ export class InputReplay {
   take(now: number): InputEntry | null {
     return this.nextCycle <= now ? this.#entries[this.#next++]! : null;
   }
+}
+
+/** What is to be pressed when, fixed beforehand: a log of a run that has not happened yet. */
+export interface TimedPress {
+  press: Press;
+  domid: number;
+  /** Virtual ms. */
+  atMs: number;
+}
+
+export function timedPresses(presses: readonly TimedPress[]): InputReplay {
+  const log = new InputLog();
+  for (const { press, domid, atMs } of [...presses].sort((a, b) => a.atMs - b.atMs))
+    log.press(Math.round(atMs * 1e6), 0, domid, press);
+  return new InputReplay(log);
 }
