@@ -41,6 +41,7 @@ import { isTableType } from './page-types.ts';
 import { l2SlotFor } from './validate.ts';
 
 const ENOUGH = 20;
+const DESCRIPTOR_PRESENT = 1 << 15;
 
 /** Who uses a frame: a phrase, or table * 1024 + entry (text only where something is wrong). */
 type By = string | number;
@@ -66,22 +67,26 @@ class Audit {
   }
 
   run(): string[] {
-    const { frames } = this.hv;
+    const { frames, memory, domains } = this.hv;
+    const { owner, flags, type, references, typeCount, total, heapStart } = frames;
+    const { frameFlags } = memory;
+    const owned = new Int32Array(domains.length);
     const free = OWNER_FREE;
-    for (let mfn = 0; mfn < frames.total; mfn++) {
-      const untouched = frames.owner[mfn] === free && (frames.flags[mfn]! | frames.type[mfn]!) === 0;
-      if (!untouched || this.hv.memory.frameFlags[mfn] !== 0) this.#frame(mfn);
+    for (let mfn = 0; mfn < total; mfn++) {
+      const who = owner[mfn]!;
+      if (who < owned.length && mfn < heapStart) owned[who]!++;
+      const untouched = who === free && (flags[mfn]! | type[mfn]!) === 0;
+      if (!untouched || frameFlags[mfn] !== 0) this.#frame(mfn);
     }
-    for (const domain of this.hv.domains) if (domain) this.#domain(domain);
-    for (let mfn = 0; mfn < frames.total; mfn++) {
-      if (frames.references[mfn] !== this.references[mfn]) {
-        this.#say(mfn, `has ${frames.references[mfn]} references, counted ${this.references[mfn]}`);
+    for (const domain of domains) if (domain) this.#domain(domain, owned[domain.id]!);
+    const counted = this.references;
+    const used = this.uses;
+    for (let mfn = 0; mfn < total; mfn++) {
+      if (references[mfn] !== counted[mfn]) {
+        this.#say(mfn, `has ${references[mfn]} references, counted ${counted[mfn]}`);
       }
-      if (frames.typeCount[mfn] !== this.uses[mfn]) {
-        this.#say(
-          mfn,
-          `has ${frames.typeCount[mfn]} uses as ${typeName(frames.type[mfn]!)}, counted ${this.uses[mfn]}`,
-        );
+      if (typeCount[mfn] !== used[mfn]) {
+        this.#say(mfn, `has ${typeCount[mfn]} uses as ${typeName(type[mfn]!)}, counted ${used[mfn]}`);
       }
     }
     return this.wrong;
@@ -153,17 +158,19 @@ class Audit {
     const mask = forbiddenBits(domain, type);
     const entries = tableEntries(domain, type);
     const present = PTE_PRESENT;
-    for (let i = 0; i < entries; i++) {
-      const at = base + (i * size) / 4;
+    const words = size / 4;
+    const guests = Math.min(entries, xenFrom);
+    for (let i = 0, at = base; i < guests; i++, at += words) {
       const low = u32[at]!;
-      const high = size === 8 ? u32[at + 1]! : 0;
-      if (i >= xenFrom) {
-        if (low !== m2p.xenSlot(size, i) || high !== 0) this.#say(mfn, `has a changed Xen slot ${i}`);
-        continue;
-      }
       if (!(low & present)) continue;
+      const high = words === 2 ? u32[at + 1]! : 0;
       if ((low & mask.low) | (high & mask.high)) this.#say(mfn, `has forbidden bits in entry ${i}`);
       this.#entry(domain, mfn, type, i, low, high);
+    }
+    for (let i = xenFrom; i < entries; i++) {
+      const at = base + i * words;
+      const high = words === 2 ? u32[at + 1]! : 0;
+      if (u32[at] !== m2p.xenSlot(size, i) || high !== 0) this.#say(mfn, `has a changed Xen slot ${i}`);
     }
     if (type === TYPE_l3) this.#l3(domain, mfn, base);
     if (type === TYPE_l2 && frames.l2Slot[mfn] === L3_XEN_SLOT && frames.typeCount[mfn] !== 1) {
@@ -210,54 +217,67 @@ class Audit {
   #descriptors(domain: Domain, mfn: number): void {
     const at = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
     const u32 = this.hv.memory.u32;
-    for (let i = 0; i < DESCRIPTORS_PER_PAGE; i++) {
+    const last = DESCRIPTORS_PER_PAGE;
+    for (let i = 0; i < last; i++) {
+      // What is not present is always allowed.
+      if (!(u32[at + i * 2 + 1]! & DESCRIPTOR_PRESENT)) continue;
       const errno = checkDescriptor(domain, u32[at + i * 2]!, u32[at + i * 2 + 1]!);
       if (errno !== 0) this.#say(mfn, `holds a descriptor (${i}) that is not allowed`);
     }
   }
 
-  #domain(domain: Domain): void {
-    const { frames } = this.hv;
+  /** @param owned frames of RAM that belong to the domain. */
+  #domain(domain: Domain, owned: number): void {
     const who = `domain ${domain.id}`;
-    let owned = 0;
-    for (let mfn = 0; mfn < frames.heapStart; mfn++) if (frames.owner[mfn] === domain.id) owned++;
     if (owned !== domain.totalFrames)
       this.wrong.push(`${who} owns ${owned} frames, not ${domain.totalFrames}`);
     for (const vcpu of domain.vcpus) {
       if (vcpu.vcpuInfoRegistered)
         this.#use(vcpu.vcpuInfo >>> 12, TYPE_writable, `vcpu_info of ${who} vcpu ${vcpu.id}`);
       if (vcpu.rootMfn !== 0) this.#use(vcpu.rootMfn, rootType(domain), `CR3 of ${who} vcpu ${vcpu.id}`);
-      for (const mfn of vcpu.gdtFrames) if (mfn >= 0) this.#use(mfn, TYPE_descriptor, `the GDT of ${who}`);
+      this.#tablePages(vcpu.gdtFrames, TYPE_descriptor, who);
       const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;
-      for (const mfn of vcpu.ldtFrames) if (mfn >= 0) this.#use(mfn, ldtType, `the LDT of ${who}`);
+      this.#tablePages(vcpu.ldtFrames, ldtType, who);
     }
     this.#grants(domain, who);
   }
 
+  /** Pages of a GDT or LDT; -1: none. */
+  #tablePages(pages: Int32Array, type: number, who: string): void {
+    for (let i = 0; i < pages.length; i++) {
+      const mfn = pages[i]!;
+      if (mfn >= 0) this.#use(mfn, type, `a descriptor table of ${who}`);
+    }
+  }
+
   #grants(domain: Domain, who: string): void {
-    const readers = new Map<number, number>();
-    const writers = new Map<number, number>();
+    // What each reference is used for: readers, and writers times 65536.
+    const expected = new Map<number, number>();
     for (const user of this.hv.domains) {
-      for (const mapping of user?.grants.mappings ?? []) {
+      if (!user || user.grants.mappings.length === 0) continue;
+      for (const mapping of user.grants.mappings) {
         if (!mapping) continue;
         if (user === domain && mapping.device) {
           this.#use(mapping.mfn, mapping.readonly ? TYPE_none : TYPE_writable, `a device mapping of ${who}`);
         }
         if (mapping.granter !== domain.id) continue;
-        const pins = mapping.readonly ? readers : writers;
-        pins.set(mapping.ref, (pins.get(mapping.ref) ?? 0) + 1);
+        const uses = expected.get(mapping.ref) ?? 0;
+        expected.set(mapping.ref, uses + (mapping.readonly ? 1 : 0x1_0000));
       }
     }
     // The marks in the entries are in memory that the guest writes: they prove nothing and are not compared.
-    const { grants } = domain;
-    const references = domain.grantFrames.length * GRANTS_PER_FRAME;
-    for (let ref = 0; ref < references; ref++) {
-      const r = grants.readers[ref]!;
-      const w = grants.writers[ref]!;
-      if (r === 0 && w === 0 && readers.size === 0 && writers.size === 0) continue;
-      if (r !== (readers.get(ref) ?? 0) || w !== (writers.get(ref) ?? 0)) {
-        this.wrong.push(`grant ${ref} of ${who} counts ${r} readers and ${w} writers`);
-      }
+    const { readers, writers } = domain.grants;
+    const count = (ref: number) => readers[ref]! + writers[ref]! * 0x1_0000;
+    const wrong = (ref: number) =>
+      this.wrong.push(`grant ${ref} of ${who} counts ${readers[ref]} readers and ${writers[ref]} writers`);
+    for (const [ref, uses] of expected) if (count(ref) !== uses) wrong(ref);
+    // Two references at a time: most are not in use.
+    const readerPairs = new Uint32Array(readers.buffer);
+    const writerPairs = new Uint32Array(writers.buffer);
+    const pairs = (domain.grantFrames.length * GRANTS_PER_FRAME) / 2;
+    for (let pair = 0; pair < pairs; pair++) {
+      if ((readerPairs[pair]! | writerPairs[pair]!) === 0) continue;
+      for (const ref of [pair * 2, pair * 2 + 1]) if (count(ref) !== 0 && !expected.has(ref)) wrong(ref);
     }
   }
 }

@@ -41,7 +41,7 @@ const xen_add_to_physmap = struct('xen_add_to_physmap', 16, {
   idx: u32(8, 'dec'),
   gpfn: u32(12, 'hex'),
 });
-const xen_memory_exchange = struct('xen_memory_exchange', 44, {
+export const xen_memory_exchange = struct('xen_memory_exchange', 44, {
   in_extent_start: u32(0, 'va'),
   in_nr_extents: u32(4, 'dec'),
   in_extent_order: u32(8, 'dec'),
