@@ -14,7 +14,8 @@ export function missingModules() {
   for (const [name, spec] of Object.entries({ ...wanted.dependencies, ...wanted.devDependencies })) {
     const version = spec.slice(spec.lastIndexOf('@') + 1);
     const file = `${root}node_modules/${name}/package.json`;
-    if (!existsSync(file) || readJson(file).version !== version) missing.push(name);
+    // A package may carry build metadata behind its version.
+    if (!existsSync(file) || readJson(file).version.split('+')[0] !== version) missing.push(name);
   }
   return missing;
 }
