@@ -6,7 +6,7 @@ import { FRAME_SIZE } from '../cpu/physical-memory.ts';
 import { charge } from './charge.ts';
 import type { Domain } from './domain.ts';
 import { TYPE_l1, TYPE_writable } from './frames.ts';
-import { GRANTS_PER_FRAME } from './grant-books.ts';
+import { GRANTS_PER_FRAME, type GrantMapping } from './grant-books.ts';
 import {
   acquired,
   acquireGrant,
@@ -165,7 +165,7 @@ export function unmapGrant(
   let status = GNTST_okay;
   if (hostAddress !== 0 && mapping.host) {
     const at = hostEntry(hv, vcpu, hostAddress, mapping.byEntry);
-    if (at >= 0 && namesFrame(hv, domain, at, mapping.mfn)) {
+    if (at >= 0 && isMappingOf(hv, domain, at, mapping)) {
       mapping.host = false;
       replaceEntry(hv, domain, at, 0, 0);
     } else status = GNTST_general_error;
@@ -174,9 +174,18 @@ export function unmapGrant(
   return status;
 }
 
-function namesFrame(hv: Hypervisor, domain: Domain, at: number, mfn: number): boolean {
+/**
+ * Does the entry map the granted frame, with the rights that the mapping has? Of two mappings of one frame the entry
+ * of the read-only one must not stand in for the writable one, which would stay behind unknown to the granter.
+ */
+function isMappingOf(hv: Hypervisor, domain: Domain, at: number, mapping: GrantMapping): boolean {
   const low = readLow(hv.memory, at);
-  return (low & PTE_PRESENT) !== 0 && entryMfn(low, readHigh(hv.memory, at, domain.entryBytes)) === mfn;
+  const writable = (low & PTE_RW) !== 0;
+  return (
+    (low & PTE_PRESENT) !== 0 &&
+    writable !== mapping.readonly &&
+    entryMfn(low, readHigh(hv.memory, at, domain.entryBytes)) === mapping.mfn
+  );
 }
 
 /** GNTTABOP_unmap_and_replace: the mapping gives way to the page that new_addr maps, which loses its own. */
@@ -192,7 +201,7 @@ export function unmapAndReplace(
   if (!mapping) return GNTST_bad_handle;
   if (!mapping.host || mapping.byEntry) return GNTST_general_error;
   const at = hostEntry(hv, vcpu, hostAddress, false);
-  if (at < 0 || !namesFrame(hv, domain, at, mapping.mfn)) return GNTST_general_error;
+  if (at < 0 || !isMappingOf(hv, domain, at, mapping)) return GNTST_general_error;
   const from = newAddress === 0 ? -1 : hostEntry(hv, vcpu, newAddress, false);
   if (newAddress !== 0 && (from < 0 || from === at)) return GNTST_bad_virt_addr;
   let low = 0;
