@@ -133,15 +133,21 @@ function Tree({ view }: { view: PageTablesView }) {
   );
 }
 
+function frameWords(row: PageTableRow): string | undefined {
+  if (row.owner === '') return undefined;
+  const pfn = row.pfn === null ? '' : `, pfn ${hexDigits(row.pfn, 5)}`;
+  return `mfn ${hexDigits(row.mfn, 5)}, owned by ${row.owner}${pfn}`;
+}
+
 function Entry({ row, opened, was }: { row: PageTableRow; opened: boolean; was: string | undefined }) {
   const since = useLab((s) => s.baseline?.since ?? null);
   const present = row.flags.startsWith('P');
   const folds = row.children !== null && row.children > 0;
-  const indent = { paddingLeft: depthOf(row) * 12 };
+  const indent = { paddingLeft: depthOf(row) * 8 };
   const entry = (
     <Row
       className={css['entry']}
-      title={row.owner === '' ? undefined : `frame owned by ${row.owner}`}
+      title={frameWords(row)}
       cells={[
         folds ? (
           <button
