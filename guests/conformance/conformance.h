@@ -24,6 +24,10 @@
 #define E2BIG 7
 #define EOPNOTSUPP 95
 
+#define SHUTDOWN_suspend 2
+#define SCHEDOP_remote_shutdown 4
+#define SCHEDOP_watchdog 6
+
 /* Which rows follow: the seed's spelling. Stays in force until the next. */
 void row(const char *name);
 /* got must be wanted. Negative values are printed as errnos. */

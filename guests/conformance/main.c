@@ -74,6 +74,58 @@ static void skip(struct regs *regs) {
 	skip_to = 0;
 }
 
+static const struct { const char *name; void (*test)(void); } groups[] = {
+	{ "processor-state", test_processor_state },
+	{ "event-channels", test_event_channels },
+	{ "scheduling", test_scheduling },
+	{ "vcpus", test_vcpus },
+	{ "descriptors", test_descriptors },
+	{ "cpu-control", test_cpu_control },
+	{ "stack", test_stack },
+	{ "io", test_io },
+	{ "timer", test_timer },
+	{ "mmu", test_mmu },
+	{ "memory", test_memory },
+	{ "grants", test_grants },
+	{ "misc", test_misc },
+};
+
+/* Is `name` in the list that the command line gives by only=, separated by commas? Without a list all are. */
+static int wanted(const char *name) {
+	const char *list = option("only");
+	u32 length = strlen(name);
+	if (!list)
+		return 1;
+	for (;;) {
+		if (strncmp(list, name, length) == 0 && (list[length] == 0 || list[length] == ',' || list[length] == ' '))
+			return 1;
+		while (*list && *list != ',' && *list != ' ')
+			list++;
+		if (*list++ != ',')
+			return 0;
+	}
+}
+
+/* The end that the command line asks for by end=: the happy paths of SCHEDOP_shutdown. */
+static void end(void) {
+	const char *how = option("end");
+	if (!how)
+		return;
+	if (strncmp(how, "suspend", 7) == 0)
+		shutdown(SHUTDOWN_suspend);
+	if (strncmp(how, "reboot", 6) == 0)
+		shutdown(SHUTDOWN_reboot);
+	if (strncmp(how, "crash", 5) == 0)
+		shutdown(SHUTDOWN_crash);
+	if (strncmp(how, "watchdog", 8) == 0) {
+		struct { u32 id, timeout; } watchdog = { 0, 1 };
+		must(HYPERVISOR_sched_op(SCHEDOP_watchdog, &watchdog), "SCHEDOP_watchdog");
+		console_flush();
+		sleep_until(system_time() + MILLISECONDS(5000));
+		panic("the watchdog did not come");
+	}
+}
+
 void guest_main(void) {
 	static const u8 caught[] = { 0, 5, 6, 7, 11, 12, 13, 14 };
 	u32 version = xen_version();
@@ -86,18 +138,9 @@ void guest_main(void) {
 	       "later",
 #endif
 	       privileged() ? "initial domain" : "ordinary domain");
-	test_processor_state();
-	test_event_channels();
-	test_scheduling();
-	test_vcpus();
-	test_descriptors();
-	test_cpu_control();
-	test_stack();
-	test_io();
-	test_timer();
-	test_mmu();
-	test_memory();
-	test_grants();
-	test_misc();
+	for (u32 i = 0; i < ARRAY_LENGTH(groups); i++)
+		if (wanted(groups[i].name))
+			groups[i].test();
 	printf("conformance: %d lines, %d wrong, %d not tried\n", lines, wrong, skipped_rules);
+	end();
 }

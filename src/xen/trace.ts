@@ -66,6 +66,9 @@ export class Trace {
   emulated = 0;
   eventsSent = 0;
 
+  /** Told of each hypercall when it comes back, with its slot; for whoever must see all of them. */
+  onHypercall: ((slot: number) => void) | null = null;
+
   constructor(capacity = 16384) {
     this.capacity = capacity;
     this.at = new Float64Array(capacity);

@@ -129,6 +129,7 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
   if (trace.slotOf(sequence) >= 0) {
     if (vcpu.domain.end === null) trace.result[slot] = result;
     if (refused) trace.refusal[slot] = hv.lastRefusal;
+    if (trace.onHypercall !== null) trace.onHypercall(slot);
   }
   return result;
 }
