@@ -8,7 +8,9 @@ import {
   EVTCHNSTAT_unbound,
   EVTCHNSTAT_virq,
   VIRQ_NAMES,
+  VIRQ_NEVER_RAISED,
 } from '../xen/abi/constants.ts';
+import { IRQ_NAMES } from '../xen/devices/devices.ts';
 import type { Domain } from '../xen/domain.ts';
 import { PORT_reserved } from '../xen/evtchn.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
@@ -21,6 +23,21 @@ const STATES: Record<number, PortRow['state']> = {
   [EVTCHNSTAT_virq]: 'virq',
   [EVTCHNSTAT_ipi]: 'ipi',
 };
+
+/** 'PIRQ 11, lab button, in service' */
+function pirqText(hv: Hypervisor, domain: Domain, pirq: number): string {
+  const binding = hv.devices.lines.get(pirq)?.bindings.find((b) => b.domid === domain.id);
+  return [`PIRQ ${pirq}`, IRQ_NAMES[pirq], binding?.inService ? 'in service' : undefined]
+    .filter((part) => part !== undefined)
+    .join(', ');
+}
+
+/** 'DEBUG'; 'TBUF, never raised: there is no trace buffer' */
+function virqText(virq: number): string {
+  const name = VIRQ_NAMES[virq] ?? `VIRQ ${virq}`;
+  const never = VIRQ_NEVER_RAISED[virq];
+  return never === undefined ? name : `${name}, never raised: ${never}`;
+}
 
 function boundTo(hv: Hypervisor, domain: Domain, port: number): string {
   const remote = domain.portRemoteDomain[port]!;
@@ -35,9 +52,9 @@ function boundTo(hv: Hypervisor, domain: Domain, port: number): string {
       return `toolstack, ${use}`;
     }
     case EVTCHNSTAT_pirq:
-      return `PIRQ ${target}`;
+      return pirqText(hv, domain, target);
     case EVTCHNSTAT_virq:
-      return VIRQ_NAMES[target] ?? `VIRQ ${target}`;
+      return virqText(target);
     default:
       return `vcpu ${domain.portVcpu[port]}`;
   }

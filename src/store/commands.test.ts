@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { MachineView } from '../worker/protocol.ts';
+import type { DomainSummary, MachineView } from '../worker/protocol.ts';
 import type { LabActions } from './actions.ts';
 import { commandOfKey, createCommands, demoCommands, keyLabel, speedLabel } from './commands.ts';
 import { createLabStore } from './lab-store.ts';
@@ -34,6 +34,52 @@ const machine = (mode: MachineView['mode']): MachineView => ({
   memoryMiB: 64,
   freeFrames: 0,
   failure: null,
+});
+
+const domain = (domid: number, ending: string | null): DomainSummary => ({
+  domid,
+  name: `d${domid}`,
+  abi: 'x86_32p',
+  xen: '4.17',
+  privileged: domid === 0,
+  frames: 0,
+  state: ending === null ? 'running' : 'shutdown',
+  ending,
+  refusals: [],
+  vcpus: [],
+});
+
+describe('the buttons of the machine', () => {
+  const reasons = (domains: DomainSummary[], selected: number | null) => {
+    const { store, commands } = setup();
+    store.setState({
+      views: { domains: { view: 'domains', domains } },
+      selection: { domid: selected, vcpu: 0 },
+    });
+    return ['press-button', 'press-nmi', 'send-debug'].map((id) =>
+      commands.find((command) => command.id === id)!.disabled(store.getState()),
+    );
+  };
+
+  it('are for a privileged domain that lives; the debug key is for everybody who does', () => {
+    const none = 'Only a privileged domain has hardware; none was booted.';
+    expect(reasons([], null)).toEqual([none, none, 'There is no domain yet.']);
+    expect(reasons([domain(1, null)], 1)).toEqual([none, none, null]);
+    expect(reasons([domain(0, null), domain(1, 'powered off')], 1)).toEqual([
+      null,
+      null,
+      'The selected domain has ended.',
+    ]);
+    const ended = 'The privileged domain has ended.';
+    expect(reasons([domain(0, 'crashed'), domain(1, null)], 1)).toEqual([ended, ended, null]);
+  });
+  it('say what was pressed', () => {
+    const { commands, done, store } = setup();
+    store.setState({ selection: { domid: 2, vcpu: 0 } });
+    for (const id of ['press-button', 'press-nmi', 'send-debug'])
+      commands.find((command) => command.id === id)!.perform();
+    expect(done).toEqual(['press "button"', 'press "nmi"', 'press "debug"']);
+  });
 });
 
 describe('keys', () => {

@@ -19,6 +19,8 @@ export const SHARED_EVTCHN_MASK = 2176;
 export const SHARED_WC_VERSION = 2304;
 export const SHARED_WC_SEC = 2308;
 export const SHARED_WC_NSEC = 2312;
+export const SHARED_MAX_PFN = 2316;
+export const SHARED_FRAME_LIST_LIST = 2320;
 export const SHARED_NMI_REASON = 2324;
 /** A bit of arch.nmi_reason: an NMI without a source that could say why. */
 export const NMIREASON_unknown = 4;
@@ -88,6 +90,9 @@ export const VIRQ_NEVER_RAISED: Readonly<Record<number, string>> = {
   12: 'the hypervisor keeps its own heap apart',
   13: 'there are no performance counters',
   16: 'there are no machine checks',
+  ...Object.fromEntries(
+    [5, 14, 15, 17, 18, 19, 20, 21, 22, 23].map((n) => [n, 'the ABI gives it no meaning']),
+  ),
 };
 /** Physical interrupt numbers are below this. */
 export const NR_PIRQS = 256;
