@@ -1,5 +1,5 @@
 /** The frame of the page: machine bar, the screen that is shown, dialogs; keys and dropped files for all of it. */
-import { useEffect, useState } from 'react';
+import { useEffect, useLayoutEffect, useState } from 'react';
 import { commandOfKey } from '../store/commands.ts';
 import { actions, commands, labStore, useLab } from '../store/lab.ts';
 import css from './app.module.css';
@@ -15,7 +15,8 @@ export function App() {
   const screen = useLab((s) => s.screen);
   const layout = useLab((s) => s.layout);
   const announcement = useLab((s) => s.announcement);
-  useEffect(() => {
+  // Before the effects of panels that read colours from the page.
+  useLayoutEffect(() => {
     document.documentElement.dataset['theme'] = layout.theme;
     if (layout.projector) document.documentElement.dataset['projector'] = '';
     else delete document.documentElement.dataset['projector'];

@@ -1,6 +1,6 @@
 /** What the guests asked of the hypervisor and what it did, newest first; or how often, per call. */
 import { useMemo } from 'react';
-import { formatSeconds, groupDigits } from '../../../format/time.ts';
+import { groupDigits } from '../../../format/time.ts';
 import { labStore, useLab } from '../../../store/lab.ts';
 import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
 import { DomainChip } from '../../widgets/chips.tsx';
@@ -52,11 +52,9 @@ export function HypercallsPanel() {
   );
 }
 
-/** "71 events, last at 0.000 303 412 s" */
+/** "71 events" */
 function aboutTrace(trace: TraceView): string {
-  const newest = trace.rows.at(-1);
-  const events = `${groupDigits(trace.total)} ${trace.total === 1 ? 'event' : 'events'}`;
-  return newest === undefined ? events : `${events}, last at ${formatSeconds(newest.at)} s`;
+  return `${groupDigits(trace.total)} ${trace.total === 1 ? 'event' : 'events'}`;
 }
 
 function Trace({ view }: { view: TraceView | undefined }) {
