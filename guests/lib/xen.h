@@ -149,6 +149,7 @@ struct evtchn_status {
 #define SCHEDOP_poll 3
 #define SHUTDOWN_poweroff 0
 #define SHUTDOWN_reboot 1
+#define SHUTDOWN_suspend 2
 #define SHUTDOWN_crash 3
 struct sched_poll { u32 *ports; u32 nr_ports; u64 timeout; };
 

@@ -7,7 +7,6 @@ import { VMASST_TYPE_pae_extended_cr3 } from '../abi/constants.ts';
 import type { Domain } from '../domain.ts';
 import { createDomain } from '../domain-lifecycle.ts';
 import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
-import { toolstackAllocUnbound, toolstackBind } from '../evtchn.ts';
 import { writeHypercallPage } from '../hypercalls/hypercall-page.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { rootType } from '../page-table-entries.ts';
@@ -20,6 +19,7 @@ import { requiresDomainZero } from './features.ts';
 import { chooseAbi, type GuestImage, readImage } from './image.ts';
 import { type ImageResult, imageError } from './image-error.ts';
 import { type DomainLayout, layOut } from './layout.ts';
+import { openChannels } from './open-channels.ts';
 import {
   COMMAND_LINE_BYTES,
   commandLineBytes,
@@ -160,7 +160,7 @@ function fill(
   writeP2mList(memory, layout);
   const rootPfn = writePageTables(memory, layout, virtBase);
   if (image.hypercallPfn !== null) writeHypercallPage(hv.memory, p2m[image.hypercallPfn]!);
-  if (!request.privileged) openChannels(hv, domain, layout, p2m);
+  if (!request.privileged) openChannels(hv, domain, p2m[layout.storePfn]!, p2m[layout.consolePfn]!);
 
   memory.write(
     layout.startInfoPfn * 4096,
@@ -195,23 +195,5 @@ function fill(
   setBootState(hv, vcpu, image.entry, va(layout.stackPfn + 1), va(layout.startInfoPfn));
   if (domain.personality !== '3.0.2' && image.pae === 'extended-cr3') {
     domain.vmAssist |= 1 << VMASST_TYPE_pae_extended_cr3;
-  }
-}
-
-/** Port 1 is the xenstore's, port 2 the console's. Both ends are connected and nothing is raised. */
-function openChannels(hv: Hypervisor, domain: Domain, layout: DomainLayout, p2m: Uint32Array): void {
-  domain.storeMfn = p2m[layout.storePfn]!;
-  domain.consoleMfn = p2m[layout.consolePfn]!;
-  domain.storePort = toolstackAllocUnbound(hv, domain);
-  domain.consolePort = toolstackAllocUnbound(hv, domain);
-  toolstackBind(hv, domain, domain.storePort);
-  toolstackBind(hv, domain, domain.consolePort);
-  const [grants] = domain.grantFrames;
-  if (domain.personality === '3.0.2' || grants === undefined) return;
-  // Grant entries 0 and 1 let the daemons map the two pages: flags permit_access, domid, frame.
-  for (const [entry, mfn] of [domain.consoleMfn, domain.storeMfn].entries()) {
-    hv.memory.write16(grants * 4096 + entry * 8, 1);
-    hv.memory.write16(grants * 4096 + entry * 8 + 2, hv.toolstackDomid);
-    hv.memory.write32(grants * 4096 + entry * 8 + 4, mfn);
   }
 }
