@@ -55,6 +55,7 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
       seed: options.seed,
       wallClockSeconds: WALL_CLOCK_SECONDS,
       costs: costs.value,
+      cpus: options.cpus ?? demo?.cpus ?? 1,
       replay: timedPresses(presses),
     },
     (domid, bytes) => output.print(domid, bytes),

@@ -48,10 +48,6 @@ function demoPlan(demo: Demo, options: BootOptions): Result<Plan> {
     const ramdiskFile = options.ramdisk ?? (domain.ramdisk ? new URL(domain.ramdisk, GUESTS) : null);
     const ramdisk = ramdiskFile === null ? null : readFile(ramdiskFile);
     if (ramdisk && !ramdisk.ok) return ramdisk;
-    if (domain.vcpus > 1) {
-      const message = `the demo ${demo.id} needs ${domain.vcpus} virtual CPUs: not yet possible`;
-      return { ok: false, error: { code: 'not-yet', message } };
-    }
     requests.push({
       name: demo.domains.length > 1 ? `${demo.id}-${index + 1}` : demo.id,
       image: image.value,

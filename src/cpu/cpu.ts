@@ -56,6 +56,8 @@ export interface Processor {
   now(): number;
   /** Idle time: moves now() on to an absolute cycle count. Only between run() calls. */
   advanceTo(cycle: number): void;
+  /** Another simulated CPU goes on: now() is its count of cycles from here on. Only between run() calls. */
+  setClock(cycle: number): void;
   /** Instructions retired since power-on. Set only when a saved machine goes on. */
   instructions: number;
   /** Counts one retired instruction that the sink carried out (a hypercall, an emulated instruction). */

@@ -302,6 +302,10 @@ export class I386 implements Processor {
     this.memory.view.setFloat64(SLICE_END, Math.max(cycle, this.now()), true);
     this.u32[COUNTDOWN] = 0;
   }
+  setClock(cycle: number): void {
+    this.memory.view.setFloat64(SLICE_END, cycle, true);
+    this.u32[COUNTDOWN] = 0;
+  }
   charge(cycles: number): void {
     const { u32 } = this;
     const countdown = (u32[COUNTDOWN]! | 0) - cycles;

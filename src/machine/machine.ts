@@ -14,6 +14,7 @@ import { type Costs, DEFAULT_COSTS } from '../xen/costs.ts';
 import type { Domain } from '../xen/domain.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { createHypervisor } from '../xen/hypervisor-core.ts';
+import { machineTime } from '../xen/physical-cpus.ts';
 import type { BuildRequest } from '../xen/toolstack/build-domain.ts';
 import type { ImageError } from '../xen/toolstack/image-error.ts';
 import { type ConsoleSink, Toolstack } from '../xen/toolstack/toolstack.ts';
@@ -28,6 +29,8 @@ export interface MachineOptions {
   /** UTC seconds at system time 0. */
   wallClockSeconds: number;
   costs?: Costs | undefined;
+  /** Simulated physical CPUs, 1 to 4; 1 by default. */
+  cpus?: number | undefined;
   /** A log to run again: its entries reach the guests at their cycles. */
   replay?: InputReplay | undefined;
 }
@@ -48,6 +51,7 @@ export class Machine {
         seed: options.seed,
         wallClockSeconds: options.wallClockSeconds,
         costs: options.costs ?? DEFAULT_COSTS,
+        cpus: options.cpus ?? 1,
       },
       this.toolstack.hooks,
       createCpu,
@@ -57,7 +61,7 @@ export class Machine {
 
   /** Virtual ns since the machine started. */
   get now(): number {
-    return this.hv.now();
+    return machineTime(this.hv);
   }
   get instructions(): number {
     return this.hv.cpu.instructions;

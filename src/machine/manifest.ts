@@ -35,6 +35,8 @@ export interface Demo {
   watch: string[];
   /** Started in this order; names default to the demo's id. */
   domains: DemoDomain[];
+  /** Simulated physical CPUs of the machine; 1 unless said. */
+  cpus?: number;
   /** Typed to the first domain, one after the other, each when it has been silent for a while. */
   input: string[];
   /** Pressed by whoever runs the demo without a user: what its story asks the user for. */

@@ -4,6 +4,7 @@
  * cuts the run.
  */
 import { BREAK_ON_DELIVERY, BREAK_ON_HYPERCALL } from '../xen/hypervisor.ts';
+import { advanceIdle } from '../xen/physical-cpus.ts';
 import { runSlice } from '../xen/run.ts';
 import type { Machine } from './machine.ts';
 
@@ -26,12 +27,12 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
   const { hv, toolstack } = machine;
   for (;;) {
     giveLoggedInput(machine);
-    const now = hv.now();
+    const { now } = machine;
     if (machine.ended) return { kind: 'ended', nextDeadline: Number.POSITIVE_INFINITY };
     const nextInput = machine.options.replay?.nextCycle ?? Number.POSITIVE_INFINITY;
     const nextPoll = (Math.floor(now / POLL_NS) + 1) * POLL_NS;
     const slice = runSlice(hv, Math.min(untilCycle, nextInput, nextPoll));
-    const reached = hv.now();
+    const reached = machine.now;
     if (slice.kind === 'ran') {
       if (reached >= nextPoll) toolstack.poll();
       if (reached >= untilCycle && reached < nextInput) return { kind: 'ran', nextDeadline: reached };
@@ -44,7 +45,7 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
     toolstack.poll();
     if (hv.scheduler.queue.length > 0 || machine.ended) continue;
     const nextDeadline = Math.min(slice.nextDeadline, nextInput);
-    hv.cpu.advanceTo(Math.max(reached, Math.min(untilCycle, nextDeadline)));
+    advanceIdle(hv, Math.max(reached, Math.min(untilCycle, nextDeadline)));
     if (nextDeadline > untilCycle) return { kind: 'idle', nextDeadline };
   }
 }
@@ -72,10 +73,24 @@ export function stepOnce(machine: Machine, kind: StepKind, untilCycle: number): 
 /** One instruction, or one iteration of a repeated one; idle time and switches before it pass first. */
 function stepInstruction(machine: Machine, untilCycle: number): RunResult {
   const before = machine.instructions;
+  if (machine.hv.pcpus.length > 1) return stepOnSeveral(machine, untilCycle);
   for (;;) {
     const result = runUntil(machine, Math.min(untilCycle, machine.now + 1));
     if (machine.instructions !== before) return { kind: 'stopped', nextDeadline: result.nextDeadline };
     if (result.kind === 'ended' || machine.now >= untilCycle) return result;
     if (result.kind === 'idle') runUntil(machine, Math.min(untilCycle, result.nextDeadline));
+  }
+}
+
+/** With several CPUs now + 1 is no instruction's end: the count itself is the bound. */
+function stepOnSeveral(machine: Machine, untilCycle: number): RunResult {
+  const { hv } = machine;
+  hv.instructionLimit = machine.instructions + 1;
+  for (;;) {
+    const result = runUntil(machine, untilCycle);
+    const stepped = machine.instructions >= hv.instructionLimit;
+    if (!stepped && result.kind !== 'ended' && machine.now < untilCycle) continue;
+    hv.instructionLimit = Number.POSITIVE_INFINITY;
+    return stepped ? { kind: 'stopped', nextDeadline: result.nextDeadline } : result;
   }
 }

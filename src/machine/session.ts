@@ -23,6 +23,8 @@ export interface SessionBounds {
   expired?: (() => boolean) | undefined;
   /** Called between strides. */
   watch?: (() => void) | undefined;
+  /** A domain that suspended itself goes on in a fresh machine, whose frames lie elsewhere; then the run goes on. */
+  restoreSuspended?: boolean | undefined;
   /** Cuts the run at least this often; makes no difference to it. */
   strideNs?: number | undefined;
 }
@@ -46,19 +48,28 @@ export interface ConsoleText {
 const bounded = (text: string): string => (text.length > 2 * CONSOLE_KEPT ? text.slice(-CONSOLE_KEPT) : text);
 
 export class Session {
-  readonly machine: Machine;
+  #machine: Machine;
   readonly consoles = new Map<number, ConsoleText>();
   script: InputScript | null = null;
   #awaited: string[] = [];
 
+  readonly #print: ConsoleSink;
+
+  /** @param start the options of a new machine, or what makes one (a saved lab). */
   constructor(
-    options: MachineOptions,
+    start: MachineOptions | ((print: ConsoleSink) => Machine),
     print: (domid: number, bytes: Uint8Array, emergency: boolean) => void = () => {},
   ) {
-    this.machine = new Machine(options, (domid, bytes, emergency) => {
+    this.#print = (domid, bytes, emergency) => {
       this.#keep(domid, toText(bytes), emergency);
       print(domid, bytes, emergency);
-    });
+    };
+    this.#machine = typeof start === 'function' ? start(this.#print) : new Machine(start, this.#print);
+  }
+
+  /** Another one after `restoreSuspended`. */
+  get machine(): Machine {
+    return this.#machine;
   }
 
   boot(request: BuildRequest): Result<{ domid: number }, ImageError> {
@@ -77,6 +88,7 @@ export class Session {
     this.#awaited = this.#missing(bounds.until ?? []);
     // Idle time of which the end is known passes in one stride.
     let wakes = 0;
+    machine.hv.instructionLimit = most;
     for (;;) {
       if (awaits && this.#awaited.length === 0) return 'until';
       if (machine.ended) return 'ended';
@@ -97,6 +109,20 @@ export class Session {
       if (result.nextDeadline === Number.POSITIVE_INFINITY && !(awaits && this.#awaited.length === 0))
         return 'waiting';
     }
+  }
+
+  /** Carries a suspended domain over to a new machine. @returns false when nobody has suspended itself. */
+  #restore(): boolean {
+    const { options, domains } = this.#machine;
+    const domain = domains.find(({ end }) => end?.reason === 'suspend');
+    if (!domain) return false;
+    const saved = saveDomain(this.#machine, domain.id);
+    invariant(saved.ok, saved.ok ? '' : saved.error.message);
+    const seed = (options.seed + 1) >>> 0;
+    this.#machine = new Machine({ ...options, seed, replay: undefined }, this.#print);
+    const restored = restoreDomain(this.#machine, saved.value);
+    invariant(restored.ok, restored.ok ? '' : restored.error.message);
+    return true;
   }
 
   #missing(texts: readonly string[]): string[] {

@@ -6,6 +6,8 @@
 import { CPU_STATE_SIZE, FIELDS, type FieldName, RAM_BASE } from '../cpu/layout.ts';
 import { FRAME_SIZE } from '../cpu/physical-memory.ts';
 import type { Domain } from '../xen/domain.ts';
+import type { Hypervisor } from '../xen/hypervisor.ts';
+import { park } from '../xen/physical-cpus.ts';
 import { storeEntries } from '../xen/toolstack/xenstore.ts';
 import type { Vcpu } from '../xen/vcpu.ts';
 import type { Machine } from './machine.ts';
@@ -120,6 +122,7 @@ export function stateHash(machine: Machine): string {
       hasher.bytes(hv.memory.u8.subarray(RAM_BASE + mfn * FRAME_SIZE, RAM_BASE + (mfn + 1) * FRAME_SIZE));
   }
   hasher.number(hv.now());
+  if (hv.pcpus.length > 1) hashCpus(hasher, hv);
   hasher.number(hv.cpu.instructions);
   hasher.number(hv.randomState);
   const { queue, ...scheduler } = hv.scheduler;
@@ -148,6 +151,16 @@ export function stateHash(machine: Machine): string {
   }
   for (const remembered of toolstack.remembered()) hasher.value(remembered);
   return hasher.digest;
+}
+
+/** The CPUs that wait for their turn. */
+function hashCpus(hasher: Hasher, hv: Hypervisor): void {
+  park(hv);
+  hasher.value([hv.turn, hv.windowEnd]);
+  for (const { current, lastVcpu, ...state } of hv.pcpus) {
+    hasher.value(state);
+    for (const vcpu of [current, lastVcpu]) hasher.value(vcpu && [vcpu.domain.id, vcpu.id]);
+  }
 }
 
 function hashDomain(hasher: Hasher, machine: Machine, domain: Domain): void {

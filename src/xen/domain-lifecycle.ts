@@ -145,7 +145,7 @@ export function destroyDomain(hv: Hypervisor, domain: Domain, memory: DomainMemo
   if (domain.dying) return;
   domain.dying = true;
   if (domain.end === null) end(hv, domain, domain.vcpus[0] ?? null, SHUTDOWN_poweroff, null);
-  if (hv.current?.domain === domain) hv.dropCurrent();
+  hv.dropRunning(domain);
   closeAll(hv, domain);
   memory.release(hv, domain);
   hv.domains[domain.id] = undefined;

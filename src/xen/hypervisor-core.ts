@@ -14,6 +14,7 @@
  *
  * A new domain: createDomain() (paused, vcpus down), fill frames and tables, setRoot, setBootState, unpauseDomain.
  */
+import { invariant } from '../base/assert.ts';
 import type { Processor } from '../cpu/cpu.ts';
 import { CPU_STATE_SIZE } from '../cpu/layout.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
@@ -26,6 +27,7 @@ import { executeHypercall } from './hypercalls/dispatch.ts';
 import type { Caller } from './hypercalls/row.ts';
 import type { Hypervisor, HypervisorHooks } from './hypervisor.ts';
 import { M2p } from './m2p.ts';
+import { MOST_CPUS, PhysicalCpu } from './physical-cpus.ts';
 import { onSwitchIn } from './run.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
@@ -39,6 +41,8 @@ export interface HypervisorConfig {
   costs?: Costs;
   /** Events that the trace keeps; a power of two. */
   traceCapacity?: number;
+  /** Simulated physical CPUs, 1 to 4; 1 by default. */
+  cpus?: number;
   /** Order in which frames are handed out (FrameTableOptions). */
   frameOrder?: 'shuffled' | 'ascending';
 }
@@ -56,6 +60,8 @@ export function createHypervisor(
   hooks: HypervisorHooks,
   createProcessor: ProcessorMaker,
 ): Hypervisor {
+  const cpus = config.cpus ?? 1;
+  invariant(Number.isInteger(cpus) && cpus >= 1 && cpus <= MOST_CPUS, 'a machine has 1 to 4 CPUs');
   const sink = new XenSink();
   const cpu = createProcessor(memory, sink);
   cpu.cr0 = CR0;
@@ -92,6 +98,11 @@ export function createHypervisor(
     caller: {} as Caller,
     domains: [],
     current: null,
+    pcpus: Array.from({ length: cpus }, (_, id) => new PhysicalCpu(id)),
+    turn: 0,
+    windowEnd: 0,
+    loaded: null,
+    instructionLimit: Number.POSITIVE_INFINITY,
     wallClockSeconds: config.wallClockSeconds,
     devices: new Devices(),
     toolstackDomid: 0,
@@ -111,10 +122,20 @@ export function createHypervisor(
     random,
     now: () => cpu.now(),
     callHypercall: (vcpu, number, args) => executeHypercall(hv, vcpu, number, args),
-    dropCurrent() {
-      hv.current = null;
-      hv.scheduler.lastVcpu = null;
-      hv.scheduler.lastSwitch = hv.now();
+    dropRunning(domain) {
+      if (hv.current?.domain === domain) {
+        hv.current = null;
+        hv.scheduler.lastVcpu = null;
+        hv.scheduler.lastSwitch = hv.now();
+      }
+      for (const pcpu of hv.pcpus) {
+        if (pcpu.current?.domain === domain) {
+          pcpu.current = null;
+          pcpu.lastSwitch = pcpu.clock;
+        }
+        if (pcpu.lastVcpu?.domain === domain) pcpu.lastVcpu = null;
+      }
+      if (hv.loaded?.domain === domain) hv.loaded = null;
     },
   };
   hv.caller.hv = hv;

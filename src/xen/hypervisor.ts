@@ -11,6 +11,7 @@ import type { FrameTable } from './frames.ts';
 import type { GuestAccess } from './guest-access.ts';
 import type { Caller } from './hypercalls/row.ts';
 import type { M2p } from './m2p.ts';
+import type { PhysicalCpu } from './physical-cpus.ts';
 import type { Refusal } from './refusal.ts';
 import type { Scheduler, SwitchInHook } from './scheduler.ts';
 import type { Trace } from './trace.ts';
@@ -50,8 +51,18 @@ export interface Hypervisor {
   readonly caller: Caller;
   /** Indexed by domid; holes are undefined. */
   readonly domains: (Domain | undefined)[];
-  /** The vcpu whose state is on the processor, null when idle. */
+  /** The vcpu whose state is on the processor, null when idle. With several CPUs: of the one whose turn it is. */
   current: Vcpu | null;
+  /** Simulated physical CPUs (physical-cpus.ts), 1 to 4. */
+  readonly pcpus: readonly PhysicalCpu[];
+  /** Index of the CPU whose turn it is: its state is in this object and in the scheduler. */
+  turn: number;
+  /** With several CPUs: each runs up to here before the next window begins; 0: a window is to begin. */
+  windowEnd: number;
+  /** Derived: the vcpu whose state the processor still holds, while an idle CPU has its turn. */
+  loaded: Vcpu | null;
+  /** With several CPUs: runSlice comes back when so many instructions were retired. */
+  instructionLimit: number;
   /** UTC seconds at system time 0 (configuration). */
   wallClockSeconds: number;
   /** Simulated devices, fresh for each initial domain: only it has rights to them. */
@@ -79,9 +90,10 @@ export interface Hypervisor {
 
   /** One hypercall as if made by itself: the entries of a multicall. @returns EAX, signed. */
   callHypercall(vcpu: Vcpu, number: number, args: Uint32Array): number;
-  /** Takes the current vcpu off the processor without saving it (its domain is destroyed). */
-  dropCurrent(): void;
+  /** Takes the vcpus of a domain off the CPUs without saving them (it is destroyed). */
+  dropRunning(domain: Domain): void;
   /** Seeded generator: unsigned 32-bit. The only source of randomness. */
   random(): number;
+  /** Virtual cycles (= ns) of the CPU whose turn it is. */
   now(): number;
 }

@@ -10,6 +10,9 @@
  *                    calls again.
  *     kind 'halted'  no domain is left that could ever run
  *
+ * With several simulated CPUs (physical-cpus.ts) untilCycle and the machine's time are what all of them have reached:
+ * machineTime(hv), and idle time passes with advanceIdle(hv, cycle).
+ *
  * Outside input (typing, toolstack work) is given between calls, at a logged cycle.
  */
 import { SHUTDOWN_watchdog } from './abi/constants.ts';
@@ -17,7 +20,8 @@ import { loadDebugRegisters } from './debug-registers.ts';
 import type { Domain } from './domain.ts';
 import { shutdownDomain } from './domain-lifecycle.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { schedule, scheduleNeeded } from './scheduler.ts';
+import { everyCpuIdle, machineTime, nextTurn, othersReached, takeWhatWasSent } from './physical-cpus.ts';
+import { readyAt, schedule, scheduleNeeded } from './scheduler.ts';
 import { earliestDeadline, fireTimers, periodicAtSwitchIn } from './timers.ts';
 import { returnToGuest } from './traps.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -52,6 +56,7 @@ function anybodyLives(hv: Hypervisor): boolean {
 }
 
 export function runSlice(hv: Hypervisor, untilCycle: number): SliceResult {
+  if (hv.pcpus.length > 1) return runWindows(hv, untilCycle);
   const { cpu, scheduler } = hv;
   const expired = watchdogExpired(hv);
   for (;;) {
@@ -79,6 +84,52 @@ export function runSlice(hv: Hypervisor, untilCycle: number): SliceResult {
     if (scheduler.queue.length > 0) end = Math.min(end, scheduler.sliceEnd);
     hv.running = true;
     cpu.run(Math.max(1, Math.min(end - now, MAX_RUN)));
+    hv.running = false;
+  }
+}
+
+/**
+ * runSlice with several CPUs: comes back when all of them have reached untilCycle. That and the other reasons to come
+ * back are only looked at: where a window ends, and whose turn it is, does not depend on them.
+ */
+function runWindows(hv: Hypervisor, untilCycle: number): SliceResult {
+  const { cpu, scheduler } = hv;
+  const expired = watchdogExpired(hv);
+  for (;;) {
+    if (hv.stopRequested || cpu.instructions >= hv.instructionLimit || machineTime(hv) >= untilCycle) {
+      hv.stopRequested = false;
+      return { kind: 'ran', nextDeadline: earliestDeadline(hv) };
+    }
+    const now = hv.now();
+    if (now >= hv.windowEnd) {
+      nextTurn(hv);
+      continue;
+    }
+    takeWhatWasSent(hv, now);
+    fireTimers(hv, expired);
+    if (scheduleNeeded(hv)) {
+      schedule(hv);
+      continue;
+    }
+    const vcpu = hv.current;
+    const deadline = earliestDeadline(hv);
+    const mine = hv.pcpus[hv.turn]!;
+    if (vcpu === null) {
+      if (scheduler.queue.length === 0 && everyCpuIdle(hv))
+        return { kind: anybodyLives(hv) ? 'idle' : 'halted', nextDeadline: deadline };
+      cpu.advanceTo(Math.min(hv.windowEnd, deadline, readyAt(scheduler)));
+      continue;
+    }
+    if (hv.returnPathDue) {
+      returnToGuest(hv, vcpu);
+      continue;
+    }
+    let end = Math.min(hv.windowEnd, deadline, mine.kickAt, mine.rescheduleAt);
+    if (scheduler.queue.length > 0) end = Math.min(end, Math.max(scheduler.sliceEnd, readyAt(scheduler)));
+    if (othersReached(hv, untilCycle)) end = Math.min(end, untilCycle);
+    const most = Math.min(end - now, hv.instructionLimit - cpu.instructions);
+    hv.running = true;
+    cpu.run(Math.max(1, most));
     hv.running = false;
   }
 }

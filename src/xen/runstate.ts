@@ -41,7 +41,8 @@ export function startRunstate(hv: Hypervisor, vcpu: Vcpu): void {
 export function setRunstate(hv: Hypervisor, vcpu: Vcpu, state: number): void {
   const old = vcpu.runstate;
   if (old === state) return;
-  const now = hv.now();
+  // Another CPU's clock may be behind the one that it ran on: a vcpu's own time never goes back.
+  const now = Math.max(hv.now(), vcpu.runstateEntryTime);
   vcpu.runstateTime[old]! += now - vcpu.runstateEntryTime;
   vcpu.runstate = state;
   vcpu.runstateEntryTime = now;
@@ -70,7 +71,7 @@ function note(vcpu: Vcpu, state: number, now: number, endedInRing: number): void
 
 /** ns spent in a state, the running part of the current one included. */
 export function timeIn(hv: Hypervisor, vcpu: Vcpu, state: number): number {
-  const open = vcpu.runstate === state ? hv.now() - vcpu.runstateEntryTime : 0;
+  const open = vcpu.runstate === state ? Math.max(0, hv.now() - vcpu.runstateEntryTime) : 0;
   return vcpu.runstateTime[state]! + open;
 }
 

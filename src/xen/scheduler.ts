@@ -1,11 +1,12 @@
 /**
- * Who runs: a credit scheduler for one simulated processor. Every accounting period the runnable vcpus share its
+ * Who runs: a credit scheduler with one queue for all simulated CPUs. Every accounting period the runnable vcpus share its
  * time; running costs credit; who has credit goes before who has none, and who just woke up goes first, so that
  * events are answered fast. All of it follows counts, nothing else. cpu-and-events.md section 10.
  */
 
 import { charge } from './charge.ts';
 import type { Hypervisor } from './hypervisor.ts';
+import { currentOf, isOnCpu, otherCpuOf, type PhysicalCpu } from './physical-cpus.ts';
 import { isRunnable, setRunstate, updateRunstateArea, waitingState } from './runstate.ts';
 import { updateTimeArea, updateTimeInfo } from './time-info.ts';
 import {
@@ -59,7 +60,7 @@ function reschedule(hv: Hypervisor): void {
 
 /** Something may have made this vcpu runnable: lets it compete. */
 export function wake(hv: Hypervisor, vcpu: Vcpu): void {
-  if (vcpu === hv.current || vcpu.queued) return;
+  if (vcpu.queued || isOnCpu(hv, vcpu)) return;
   if (!isRunnable(vcpu)) {
     setRunstate(hv, vcpu, waitingState(vcpu));
     return;
@@ -68,16 +69,47 @@ export function wake(hv: Hypervisor, vcpu: Vcpu): void {
   if (vcpu.priority === PRIORITY_under) vcpu.priority = PRIORITY_boost;
   setRunstate(hv, vcpu, waitingState(vcpu));
   enqueue(hv.scheduler, vcpu);
+  if (hv.pcpus.length > 1) {
+    placeAmongSeveral(hv, vcpu);
+    return;
+  }
   const current = hv.current;
   if (current === null || vcpu.priority < current.priority || hv.now() >= hv.scheduler.sliceEnd)
     reschedule(hv);
   else if (hv.running) hv.cpu.requestExit(); // the run must now end with the slice
 }
 
+/**
+ * Idle CPUs take what waits by themselves. Is there none for it, it displaces the vcpu of the worst priority, if its
+ * own is better: the CPU whose turn it is before others, then the first.
+ */
+function placeAmongSeveral(hv: Hypervisor, vcpu: Vcpu): void {
+  if (hv.running) hv.cpu.requestExit(); // the run must now end with the slice
+  let idle = 0;
+  let place: PhysicalCpu | null = null;
+  let worst = vcpu.priority;
+  for (const cpu of hv.pcpus) {
+    const current = currentOf(hv, cpu);
+    if (current === null) idle++;
+    else if (current.priority > worst || (current.priority === worst && place && cpu.id === hv.turn)) {
+      worst = current.priority;
+      place = cpu;
+    }
+  }
+  if (idle >= hv.scheduler.queue.length || place === null) return;
+  if (place.id === hv.turn) reschedule(hv);
+  else place.rescheduleAt = Math.min(place.rescheduleAt, hv.now());
+}
+
 /** Something made this vcpu unable to run (down, paused, ended, blocked): takes it off the queue or the processor. */
 export function sleep(hv: Hypervisor, vcpu: Vcpu): void {
   if (vcpu === hv.current) {
     reschedule(hv);
+    return;
+  }
+  const other = otherCpuOf(hv, vcpu);
+  if (other !== null) {
+    other.rescheduleDue = true; // the first thing in its next turn
     return;
   }
   if (vcpu.queued) dequeue(hv.scheduler, vcpu);
@@ -99,7 +131,10 @@ export function kick(hv: Hypervisor, vcpu: Vcpu): void {
   if (vcpu === hv.current) {
     hv.returnPathDue = true;
     if (hv.running) hv.cpu.requestExit();
+    return;
   }
+  const other = otherCpuOf(hv, vcpu);
+  if (other !== null) other.kickAt = Math.min(other.kickAt, hv.now());
 }
 
 /** SCHEDOP_block: enable events, and sleep unless one is already pending. */
@@ -151,14 +186,30 @@ function account(hv: Hypervisor, now: number): void {
       if (!vcpu.active) continue;
       vcpu.credit = Math.max(
         -ACCOUNTING_NS,
-        Math.min(ACCOUNTING_NS, vcpu.credit + (periods * ACCOUNTING_NS) / active),
+        Math.min(ACCOUNTING_NS, vcpu.credit + (periods * ACCOUNTING_NS * hv.pcpus.length) / active),
       );
       // Who just woke up and has not run yet keeps its boost.
       if (vcpu.priority !== PRIORITY_boost) vcpu.priority = vcpu.credit > 0 ? PRIORITY_under : PRIORITY_over;
-      vcpu.active = vcpu === hv.current || vcpu.queued;
+      vcpu.active = vcpu.queued || isOnCpu(hv, vcpu);
     }
   }
   scheduler.queue.sort((a, b) => a.priority - b.priority); // stable
+}
+
+/**
+ * The best vcpu that waits. Not before it became runnable: another CPU's clock may be ahead, and a vcpu's own time
+ * never goes back.
+ */
+function firstReady(scheduler: Scheduler, now: number): Vcpu | null {
+  for (const vcpu of scheduler.queue) if (vcpu.runstateEntryTime <= now) return vcpu;
+  return null;
+}
+
+/** When somebody in the queue can be taken; Infinity when it is empty. */
+export function readyAt(scheduler: Scheduler): number {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const vcpu of scheduler.queue) earliest = Math.min(earliest, vcpu.runstateEntryTime);
+  return earliest;
 }
 
 /** Is it time for another vcpu? Only true at moments that do not depend on how the host cuts the run. */
@@ -166,7 +217,8 @@ export function scheduleNeeded(hv: Hypervisor): boolean {
   if (hv.rescheduleDue) return true;
   const scheduler = hv.scheduler;
   if (scheduler.queue.length === 0) return false;
-  return hv.current === null || hv.now() >= scheduler.sliceEnd;
+  const now = hv.now();
+  return (hv.current === null || now >= scheduler.sliceEnd) && firstReady(scheduler, now) !== null;
 }
 
 /** Chooses who runs next and switches to it. Between cpu.run() calls only. */
@@ -179,11 +231,11 @@ export function schedule(hv: Hypervisor): void {
   const current = hv.current;
   const yielding = scheduler.yielding;
   scheduler.yielding = false;
-  if (current !== null && !yielding && isRunnable(current)) {
-    const rival = scheduler.queue[0];
+  const rival = firstReady(scheduler, now);
+  if (current !== null && (!yielding || rival === null) && isRunnable(current)) {
     const expired = now >= scheduler.sliceEnd;
     if (
-      rival === undefined ||
+      rival === null ||
       rival.priority > current.priority ||
       (rival.priority === current.priority && !expired)
     ) {
@@ -191,11 +243,10 @@ export function schedule(hv: Hypervisor): void {
       return;
     }
   }
-  const next = scheduler.queue[0] ?? null;
-  if (next !== null) dequeue(scheduler, next);
+  if (rival !== null) dequeue(scheduler, rival);
   switchOut(hv);
   if (current !== null && isRunnable(current)) enqueue(scheduler, current);
-  if (next !== null) switchIn(hv, next);
+  if (rival !== null) switchIn(hv, rival);
 }
 
 /** Takes the current vcpu off the processor; its state is then in vcpu.saved. */
@@ -219,6 +270,8 @@ function switchIn(hv: Hypervisor, vcpu: Vcpu): void {
   hv.current = vcpu;
   if (scheduler.lastVcpu !== vcpu) vcpu.reloadSegments = RELOAD_all;
   scheduler.lastVcpu = vcpu;
+  hv.loaded = null;
+  for (const cpu of hv.pcpus) if (cpu.id !== hv.turn && cpu.lastVcpu === vcpu) cpu.lastVcpu = null;
   const previousSwitch = scheduler.lastSwitch;
   const now = hv.now();
   scheduler.lastSwitch = now;

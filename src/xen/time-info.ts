@@ -36,12 +36,14 @@ export function updateTimeInfo(hv: Hypervisor, vcpu: Vcpu): void {
   const memory = hv.memory;
   const changing = ((memory.read32(at + TIME_VERSION) + 1) | 1) >>> 0;
   memory.write32(at + TIME_VERSION, changing);
+  // Clocks of several CPUs differ by up to a window: the guest must keep its time from going back itself.
+  const stable = vcpu.domain.personality === '4.17' && hv.pcpus.length === 1;
   const now = hv.now();
   write64(hv, at + TIME_TSC_TIMESTAMP, now);
   write64(hv, at + TIME_SYSTEM_TIME, now);
   memory.write32(at + TIME_MUL, MUL);
   memory.write8(at + TIME_SHIFT, SHIFT);
-  memory.write8(at + TIME_FLAGS, vcpu.domain.personality === '4.17' ? FLAG_TSC_STABLE : 0);
+  memory.write8(at + TIME_FLAGS, stable ? FLAG_TSC_STABLE : 0);
   memory.write32(at + TIME_VERSION, changing + 1);
 }
 

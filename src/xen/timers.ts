@@ -7,6 +7,7 @@ import { VIRQ_TIMER } from './abi/constants.ts';
 import type { Domain } from './domain.ts';
 import { sendVcpuVirq } from './evtchn.ts';
 import type { Hypervisor } from './hypervisor.ts';
+import { otherCpuOf } from './physical-cpus.ts';
 import { unblock } from './scheduler.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -75,12 +76,13 @@ function alive(domain: Domain | undefined): domain is Domain {
   return domain !== undefined && domain.end === null && !domain.paused && !domain.dying;
 }
 
-/** The next moment at which a timer fires; Infinity when none is armed. */
+/** The next moment at which a timer fires on the CPU whose turn it is: its own vcpu's, and those of vcpus that wait; Infinity when none. */
 export function earliestDeadline(hv: Hypervisor): number {
   let earliest = NEVER;
   for (const domain of hv.domains) {
     if (!alive(domain)) continue;
     for (const vcpu of domain.vcpus) {
+      if (otherCpuOf(hv, vcpu) !== null) continue; // fires there
       earliest = Math.min(earliest, vcpu.singleShotDeadline, vcpu.pollDeadline);
     }
     earliest = Math.min(earliest, domain.watchdogs[0]!, domain.watchdogs[1]!);
@@ -97,6 +99,7 @@ export function fireTimers(hv: Hypervisor, watchdogExpired: (domain: Domain) => 
   for (const domain of hv.domains) {
     if (!alive(domain)) continue;
     for (const vcpu of domain.vcpus) {
+      if (otherCpuOf(hv, vcpu) !== null) continue;
       if (vcpu.singleShotDeadline <= now) {
         vcpu.singleShotDeadline = NEVER;
         sendVcpuVirq(hv, vcpu, VIRQ_TIMER);

@@ -61,7 +61,7 @@ const NAMES: readonly string[] = Array.from(
   (_, n) => SUB_OPS.find((row) => row.number === n)?.name ?? `mmuext_op ${n}`,
 );
 
-/** Flushes on the vcpus of a bitmap; only the one that runs has a TLB. */
+/** Flushes on the vcpus of a bitmap. Whoever waits for its turn comes back with an empty TLB anyway. */
 function flushMulti(caller: Caller, bitmap: number, va: number): number {
   const word = caller.hv.guest.readU32(caller.domain, bitmap);
   if (word < 0) {

@@ -14,6 +14,7 @@ import { DEFAULT_COSTS } from '../costs.ts';
 import { unpauseDomain } from '../domain-lifecycle.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import type { Abi, Personality } from '../personality.ts';
+import { advanceIdle } from '../physical-cpus.ts';
 import { setRoot } from '../roots.ts';
 import { runSlice } from '../run.ts';
 import { setBootState } from '../vcpu-context.ts';
@@ -109,7 +110,7 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
     if (result.kind === 'halted') break;
     if (result.kind === 'idle') {
       if (result.nextDeadline === Number.POSITIVE_INFINITY) break;
-      hv.cpu.advanceTo(result.nextDeadline);
+      advanceIdle(hv, result.nextDeadline);
     }
   }
   const wrong = audit(hv);

@@ -21,6 +21,7 @@ import type { Hypervisor } from '../hypervisor.ts';
 import { M2p } from '../m2p.ts';
 import { PTE_NX, readHigh, readLow } from '../page-table-entries.ts';
 import { type Abi, HOLE_START, type Personality } from '../personality.ts';
+import { PhysicalCpu } from '../physical-cpus.ts';
 import { Trace } from '../trace.ts';
 import { Vcpu } from '../vcpu.ts';
 
@@ -145,6 +146,8 @@ export class MemoryMachine {
       guest: new GuestAccess(memory, processor),
       domains: [],
       current: null,
+      pcpus: [new PhysicalCpu(0)],
+      turn: 0,
       trace: new Trace(64),
       hooks: {
         consoleIo() {},
@@ -158,7 +161,7 @@ export class MemoryMachine {
       returnPathDue: false,
       random,
       now: () => cpu.cycles,
-      dropCurrent() {
+      dropRunning() {
         this.current = null;
       },
     };

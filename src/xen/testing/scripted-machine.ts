@@ -16,6 +16,7 @@ import { unpauseDomain } from '../domain-lifecycle.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import type { Personality } from '../personality.ts';
+import { advanceIdle, machineTime } from '../physical-cpus.ts';
 import { dropRoot, setRoot } from '../roots.ts';
 import { runSlice } from '../run.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -148,12 +149,12 @@ export class ScriptedMachine {
   readonly #scripts = new Map<Vcpu, Script>();
   readonly #started = new Set<Vcpu>();
 
-  constructor() {
+  constructor(options: { cpus?: number } = {}) {
     const memory = new PhysicalMemory(8);
     let cpu: ScriptedProcessor | undefined;
     this.hv = createHypervisor(
       memory,
-      { seed: 1, wallClockSeconds: 1_000_000_000 },
+      { seed: 1, wallClockSeconds: 1_000_000_000, cpus: options.cpus ?? 1 },
       {
         consoleIo: (domain, bytes) => {
           this.printed.push(`d${domain.id} ${String.fromCharCode(...bytes)}`);
@@ -210,14 +211,14 @@ export class ScriptedMachine {
 
   /** Runs until nothing is left to do, jumping over idle time; at most `limit` ns. */
   run(limit = 1_000_000_000, slice = 10_000_000): this {
-    const end = this.hv.now() + limit;
+    const end = machineTime(this.hv) + limit;
     for (;;) {
-      const now = this.hv.now();
+      const now = machineTime(this.hv);
       const result = runSlice(this.hv, Math.min(end, now + slice));
-      if (result.kind === 'halted' || this.hv.now() >= end) return this;
+      if (result.kind === 'halted' || machineTime(this.hv) >= end) return this;
       if (result.kind === 'idle') {
         if (result.nextDeadline === Number.POSITIVE_INFINITY || result.nextDeadline >= end) return this;
-        this.cpu.advanceTo(result.nextDeadline);
+        advanceIdle(this.hv, result.nextDeadline);
       }
     }
   }

@@ -154,6 +154,9 @@ export class ScriptedProcessor implements Processor {
   advanceTo = (cycle: number): void => {
     this.#now = cycle;
   };
+  setClock = (cycle: number): void => {
+    this.#now = cycle;
+  };
   retire = (): void => {
     this.instructions++;
     this.#now++;
