@@ -62,6 +62,24 @@ build() {
 	strip --strip-debug "$out/$name-$suffix.elf"
 }
 
+# archive FILE NAME TEXT: a newc archive with one file, as a kernel's first ramdisk is.
+archive() {
+	local file=$1
+	shift
+	{
+		while [ $# -gt 0 ]; do
+			local name=$1 text=$2
+			shift 2
+			printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\0' \
+				1 $((0100644)) 0 0 1 0 ${#text} 0 0 0 0 $((${#name} + 1)) 0 "$name"
+			head -c $((-(110 + ${#name} + 1) & 3)) /dev/zero
+			printf %s "$text"
+			head -c $((-${#text} & 3)) /dev/zero
+		done
+	} >"$file"
+}
+archive "$out/linuxlike.cpio" greeting $'a file of the first ramdisk\n' 'TRAILER!!!' ''
+
 for name in $(find . -mindepth 1 -maxdepth 1 -type d ! -name lib -printf '%f\n' | sort); do
 	ls "$name"/*.c >/dev/null 2>&1 || continue
 	[ -d "$name/user" ] && programs "$name"
