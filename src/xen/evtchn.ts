@@ -76,13 +76,19 @@ function lookUp(hv: Hypervisor, caller: Domain, domid: number): Domain | undefin
   return domid === DOMID_SELF ? caller : hv.domains[domid];
 }
 
-/** For calls that name a domain: itself always as SELF; its own number only in 4.17; others by privilege. */
+/**
+ * For calls that name a domain: itself always as SELF; its own number only in 4.17; others by privilege. Whether there
+ * is such a domain is asked first in 4.17, last in 3.0.2.
+ */
 function targetDomain(hv: Hypervisor, caller: Domain, domid: number): Domain | number {
   if (domid === DOMID_SELF) return caller;
-  const own = domid === caller.id && caller.personality === '4.17';
-  if (!own && !caller.privileged) return EPERM;
+  const modern = caller.personality === '4.17';
   const domain = hv.domains[domid];
-  return domain === undefined || domain.dying ? ESRCH : domain;
+  const known = domain !== undefined && !domain.dying;
+  // The toolstack's domain is there, if only for those who may not name it.
+  if (modern && !known && (caller.privileged || domid !== hv.toolstackDomid)) return ESRCH;
+  if (!(modern && domid === caller.id) && !caller.privileged) return EPERM;
+  return known ? domain : ESRCH;
 }
 
 // ---------------------------------------------------------------- pending

@@ -96,9 +96,12 @@ const NEW_OPERATIONS: readonly SubOpRow[] = [
     arg: structs.sched_remote_shutdown,
     doc: 'Stops another domain, for control domains.',
     run: ({ hv, domain }, a) => {
-      if (!domain.privileged) return EPERM;
+      const { privileged, personality } = domain;
+      if (!privileged && personality === '3.0.2') return EPERM;
       const other = a.domain_id === DOMID_SELF ? undefined : hv.domains[a.domain_id];
-      if (other === undefined || other === domain) return ESRCH;
+      const toolstack = !privileged && a.domain_id === hv.toolstackDomid;
+      if (!toolstack && (other === undefined || other === domain)) return ESRCH;
+      if (!privileged || other === undefined) return EPERM;
       shutdownDomain(hv, other, null, a.reason);
       return 0;
     },
