@@ -40,7 +40,10 @@ function start(demo: Demo, log?: InputLog): Session {
 }
 
 describe.each(manifest.demos)('$id', (demo) => {
-  const bounds = { maxInstructions: demo.expect.maxInstructions };
+  const bounds = {
+    maxInstructions: demo.expect.maxInstructions,
+    restoreSuspended: demo.then === 'restore',
+  };
   const until = demo.expect.exit === 'running' ? demo.expect.console : undefined;
   let first: Session;
   let end: SessionEnd;

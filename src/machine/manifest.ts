@@ -41,6 +41,8 @@ export interface Demo {
   input: string[];
   /** Pressed by whoever runs the demo without a user: what its story asks the user for. */
   presses?: TimedPress[];
+  /** 'restore': a domain that suspends itself goes on in a fresh machine; the story ends there. */
+  then?: 'restore';
   expect: {
     /** Texts that must be printed, by any of the domains. */
     console: string[];

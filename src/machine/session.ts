@@ -6,9 +6,13 @@ import type { Result } from '../base/result.ts';
 import { requestStop } from '../xen/run.ts';
 import type { BuildRequest } from '../xen/toolstack/build-domain.ts';
 import type { ImageError } from '../xen/toolstack/image-error.ts';
+import type { ConsoleSink } from '../xen/toolstack/toolstack.ts';
 import { toText } from '../xen/toolstack/xenstore-wire.ts';
 import { type InputScript, LOOK_NS } from './input-script.ts';
 import { Machine, type MachineOptions } from './machine.ts';
+import { restoreDomain } from './restore-domain.ts';
+import { saveDomain } from './save-domain.ts';
+import type { SaveFileError } from './save-file.ts';
 
 /** Of a console's text, the newest part that is kept. */
 const CONSOLE_KEPT = 4 * 1024 * 1024;
@@ -51,6 +55,8 @@ export class Session {
   #machine: Machine;
   readonly consoles = new Map<number, ConsoleText>();
   script: InputScript | null = null;
+  /** Why a suspended domain did not go on. */
+  restoreError: SaveFileError | null = null;
   #awaited: string[] = [];
 
   readonly #print: ConsoleSink;
@@ -82,6 +88,13 @@ export class Session {
   }
 
   run(bounds: SessionBounds): SessionEnd {
+    for (;;) {
+      const end = this.#runMachine(bounds);
+      if (end !== 'ended' || !bounds.restoreSuspended || !this.#restore()) return end;
+    }
+  }
+
+  #runMachine(bounds: SessionBounds): SessionEnd {
     const { machine } = this;
     const most = bounds.maxInstructions ?? Number.POSITIVE_INFINITY;
     const awaits = bounds.until !== undefined && bounds.until.length > 0;
@@ -111,18 +124,21 @@ export class Session {
     }
   }
 
-  /** Carries a suspended domain over to a new machine. @returns false when nobody has suspended itself. */
+  /** Carries a suspended domain over to a new machine. @returns false when there is none, or it cannot be saved. */
   #restore(): boolean {
     const { options, domains } = this.#machine;
     const domain = domains.find(({ end }) => end?.reason === 'suspend');
-    if (!domain) return false;
-    const saved = saveDomain(this.#machine, domain.id);
-    invariant(saved.ok, saved.ok ? '' : saved.error.message);
+    const saved = domain && saveDomain(this.#machine, domain.id);
+    if (!saved?.ok) {
+      this.restoreError = saved?.error ?? null;
+      return false;
+    }
     const seed = (options.seed + 1) >>> 0;
-    this.#machine = new Machine({ ...options, seed, replay: undefined }, this.#print);
-    const restored = restoreDomain(this.#machine, saved.value);
-    invariant(restored.ok, restored.ok ? '' : restored.error.message);
-    return true;
+    const machine = new Machine({ ...options, seed, replay: undefined }, this.#print);
+    const restored = restoreDomain(machine, saved.value);
+    if (restored.ok) this.#machine = machine;
+    else this.restoreError = restored.error;
+    return restored.ok;
   }
 
   #missing(texts: readonly string[]): string[] {
