@@ -77,5 +77,8 @@ void test_mmu(void);
 void test_memory(void);
 void test_grants(void);
 void test_misc(void);
+/* Parts of vcpus and misc. */
+void test_second_vcpu(void);
+void test_segment_assist(void);
 
 #endif

@@ -29,6 +29,8 @@ static void test_baseptr(void) {
 	holds("is its machine address", cr3 == space << 12);
 	expect("back", mmuext(MMUEXT_NEW_BASEPTR, boot, 0), 0);
 	expect("its pages are gone: probe", try_read32(0x08048000, &value), 0);
+	if (!is_302())
+		expect("a frame that is not ours", mmuext(MMUEXT_NEW_BASEPTR, 0, 0), -EINVAL);
 	if (!is_302()) /* 3.0.2 switches to no page table at all first, and a second failure is the end */
 		expect("a page that is no table", mmuext(MMUEXT_NEW_BASEPTR, va_to_mfn(page), 0) < 0 ? 1 : 0, 1);
 	row("MMUEXT_NEW_USER_BASEPTR");

@@ -63,7 +63,8 @@ static void test_unbound_and_interdomain(void) {
 	expect("the next one", alloc_unbound(DOMID_SELF, DOMID_SELF, &second), 0);
 	holds("is the lowest free port", second == port + 1);
 	if (!privileged()) {
-		expect("for another domain, unprivileged", alloc_unbound(own_domid + 1, DOMID_SELF, &local), -EPERM);
+		expect("for another domain, unprivileged", alloc_unbound(0, DOMID_SELF, &local), -EPERM);
+		expect("for a domain that does not exist", alloc_unbound(0x7000, DOMID_SELF, &local), by_version(-EPERM, -ESRCH));
 		expect("for ourselves by number", alloc_unbound(own_domid, own_domid, &local), by_version(-EPERM, 0));
 		if (!is_302())
 			close_port(local);
@@ -244,7 +245,12 @@ static void test_status(void) {
 	expect("a free port", state_of(101), EVTCHNSTAT_closed);
 	expect("a port out of range", status_of(1024, &status), -EINVAL);
 	status = (struct evtchn_status){ 0x7000, 1, 0, 0, { 0, 0 } };
-	expect("another domain's port", OP(EVTCHNOP_status, &status, sizeof status), privileged() ? -ESRCH : -EPERM);
+	expect("a port of a domain that does not exist", OP(EVTCHNOP_status, &status, sizeof status),
+	       is_302() && !privileged() ? -EPERM : -ESRCH);
+	if (!privileged()) {
+		status = (struct evtchn_status){ 0, 1, 0, 0, { 0, 0 } };
+		expect("another domain's port", OP(EVTCHNOP_status, &status, sizeof status), -EPERM);
+	}
 	expect("an unreadable argument", event_op_at(EVTCHNOP_status, UNMAPPED_ADDRESS), -EFAULT);
 	row("event_channel_op");
 	u32 nothing[6] = { 0 };
@@ -268,6 +274,21 @@ static void test_exhaustion(void) {
 	} else {
 		expect("when all ports are taken", result, -ENOSPC);
 		expect("the highest port", highest, 1023);
+		u32 unused;
+		struct evtchn_bind_ipi ipi = { 0, 0 };
+		struct evtchn_bind_virq virq = { VIRQ_DEBUG, 0, 0 };
+		struct evtchn_bind_pirq pirq = { 8, 0, 0 };
+		row("EVTCHNOP_bind_interdomain");
+		expect("when all ports are taken", bind_interdomain(DOMID_SELF, highest, &unused), -ENOSPC);
+		row("EVTCHNOP_bind_ipi");
+		expect("when all ports are taken", OP(EVTCHNOP_bind_ipi, &ipi, sizeof ipi), -ENOSPC);
+		row("EVTCHNOP_bind_virq");
+		expect("when all ports are taken", OP(EVTCHNOP_bind_virq, &virq, sizeof virq), -ENOSPC);
+		if (privileged()) {
+			row("EVTCHNOP_bind_pirq");
+			expect("when all ports are taken", OP(EVTCHNOP_bind_pirq, &pirq, sizeof pirq), -ENOSPC);
+		}
+		row("EVTCHNOP_alloc_unbound");
 	}
 	holds("more than a thousand were free", count_taken > 1000);
 	u32 refused = 0;

@@ -28,6 +28,33 @@ static long in_byte(u32 port, u32 *value) {
 	return TRY("xor %%eax, %%eax\n\tinb %%dx, %%al\n\tmov %%eax, %[out]", [out] "m"(*value), "d"(port));
 }
 
+/* The lab's button drives a level-triggered line, and has been pressed. As nobody reads it, it stays asserted: each end
+ * of service brings the next interrupt. */
+static volatile u32 interrupts;
+static void interrupt(u32 port) { (void)port; interrupts++; }
+static void test_end_of_interrupt(void) {
+	struct { u32 pirq, flags, port; } bind = { 11, 0, 0 };
+	u32 nothing = 0;
+	row("EVTCHNOP_bind_pirq");
+	expect("the button's line", event_channel_op(2, &bind, sizeof bind), 0);
+	event_set_handler(bind.port, interrupt);
+	interrupts = 0;
+	event_unmask(bind.port);
+	expect("interrupts of a line that is asserted", interrupts, 1);
+	struct evtchn_port send = { bind.port };
+	expect("an event sent on it", event_channel_op(EVTCHNOP_send, &send, sizeof send), -EINVAL);
+	expect("and no more before its service ends", interrupts, 1);
+	row("PHYSDEVOP_IRQ_UNMASK_NOTIFY");
+	expect("with one in service", physdev_op(PHYSDEVOP_IRQ_UNMASK_NOTIFY, &nothing, 4), 0);
+	expect("interrupts after it: the line is still asserted", interrupts, 2);
+	event_mask(bind.port);
+	expect("with the port masked", physdev_op(PHYSDEVOP_IRQ_UNMASK_NOTIFY, &nothing, 4), 0);
+	expect("interrupts then", interrupts, 2);
+	struct evtchn_port close = { bind.port };
+	must(event_channel_op(EVTCHNOP_close, &close, sizeof close), "close");
+	event_set_handler(bind.port, NULL);
+}
+
 void test_io(void) {
 	static u8 bitmap[8192];
 	u32 value = 0, nothing = 0;
@@ -73,12 +100,22 @@ void test_io(void) {
 	struct { u32 base, reg, value; } apic = { 0xfec00000, 1, 0 };
 	row("PHYSDEVOP_APIC_READ");
 	expect("the version register", physdev_op(PHYSDEVOP_APIC_READ, &apic, 12), privileged() ? 0 : -EPERM);
+	if (privileged())
+		holds("it has a version", (apic.value & 0xff) != 0);
+	apic.base = 0x12345000;
+	expect("of an IO-APIC that does not exist", physdev_op(PHYSDEVOP_APIC_READ, &apic, 12), privileged() ? -EINVAL : -EPERM);
 	row("PHYSDEVOP_APIC_WRITE");
+	expect("of an IO-APIC that does not exist", physdev_op(PHYSDEVOP_APIC_WRITE, &apic, 12), privileged() ? -EINVAL : -EPERM);
+	apic.base = 0xfec00000;
 	apic.reg = 0;
 	expect("the id register", physdev_op(PHYSDEVOP_APIC_WRITE, &apic, 12), privileged() ? 0 : -EPERM);
 	row("PHYSDEVOP_ASSIGN_VECTOR");
 	struct { u32 irq, vector; } assign = { 8, 0 };
 	expect("IRQ 8", physdev_op(PHYSDEVOP_ASSIGN_VECTOR, &assign, 8), privileged() ? 0 : -EPERM);
+	assign.irq = 5000;
+	expect("a number out of range", physdev_op(PHYSDEVOP_ASSIGN_VECTOR, &assign, 8), privileged() ? -EINVAL : -EPERM);
+	if (privileged() && option_given("button"))
+		test_end_of_interrupt();
 	row("physdev_op");
 #ifdef XEN_302
 	expect("an unknown command", physdev_op(200, &nothing, 4), by_version(-EINVAL, -ENOSYS));

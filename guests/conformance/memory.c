@@ -71,6 +71,32 @@ void test_memory(void) {
 	must(HYPERVISOR_update_va_mapping((u32)page, make_pte(extent, PTE_P | PTE_W), UVMF_INVLPG), "map");
 	page_free(page);
 
+	/* What goes wrong before anything is done: errnos in 3.0.2, no extents done in 4.17. */
+	static const struct { u32 cmd; const char *name; } ops[] = {
+		{ XENMEM_increase_reservation, "XENMEM_increase_reservation" },
+		{ XENMEM_decrease_reservation, "XENMEM_decrease_reservation" },
+		{ XENMEM_populate_physmap, "XENMEM_populate_physmap" },
+	};
+	for (u32 i = 0; i < ARRAY_LENGTH(ops); i++) {
+		u32 none = 0;
+		struct xen_memory_reservation op = { &none, 0x10000000, 0, 0, DOMID_SELF };
+		row(ops[i].name);
+		expect("an unreadable struct", HYPERVISOR_memory_op(ops[i].cmd, UNMAPPED_ADDRESS), by_version(-EFAULT, 0));
+		expect("too many extents", HYPERVISOR_memory_op(ops[i].cmd, &op), by_version(-EINVAL, 0));
+		op = (struct xen_memory_reservation){ &none, 1, 0, 0, 0x7000 };
+		expect("for a domain that does not exist", HYPERVISOR_memory_op(ops[i].cmd, &op),
+		       by_version(privileged() ? -ESRCH : -EPERM, 0));
+		if (ops[i].cmd != XENMEM_decrease_reservation)
+			expect("an extent larger than any", reserve(ops[i].cmd, &none, 1, 19), 0);
+		expect("no extents", reserve(ops[i].cmd, &none, 0, 0), 0);
+	}
+	row("XENMEM_populate_physmap");
+	expect("an unreadable list", reserve(XENMEM_populate_physmap, UNMAPPED_ADDRESS, 1, 0), 0);
+	expect("pages as before", pages - current_reservation(), 0);
+	row("XENMEM_maximum_reservation");
+	expect("a domain that does not exist", HYPERVISOR_memory_op(XENMEM_maximum_reservation, &nobody),
+	       is_302() && !privileged() ? -EPERM : -ESRCH);
+
 	row("XENMEM_machphys_mfn_list");
 	u32 list[8];
 	struct { u32 max; u32 *list; u32 n; } mfn_list = { 8, list, 0 };

@@ -27,10 +27,13 @@ static void test_xen_version(void) {
 	struct { char compiler[64], by[16], domain[32], date[32]; } info;
 	struct { u32 index, map; } features = { 0, 0 };
 	u32 virt_start = 0;
+	memset(&info, 0, sizeof info);
+	memset(text, 0, sizeof text);
 	row("XENVER_version");
 	holds("3.0 or 4.17", xen_version() == 0x30000 || xen_version() == 0x40011);
 	row("XENVER_extraversion");
 	expect("the call", HYPERVISOR_xen_version(XENVER_extraversion, text), 0);
+	holds("it begins with a dot, as a suffix does", text[0] == '.');
 	fact("value", text);
 	expect("an unwritable buffer", HYPERVISOR_xen_version(XENVER_extraversion, UNMAPPED_ADDRESS), -EFAULT);
 	row("XENVER_compile_info");
@@ -93,12 +96,35 @@ static void test_vm_assist(void) {
 		expect("enable", HYPERVISOR_vm_assist(VMASST_CMD_enable, type), 0);
 		expect("disable", HYPERVISOR_vm_assist(VMASST_CMD_disable, type), 0);
 	}
+	if (is_302()) /* a 64-bit hypervisor truncates no segments: nothing to assist */
+		test_segment_assist();
 	row("VMASST_TYPE_pae_extended_cr3");
 	expect("enable", HYPERVISOR_vm_assist(VMASST_CMD_enable, 3), by_version(-EINVAL, 0));
 	HYPERVISOR_vm_assist(VMASST_CMD_disable, 3);
 	row("vm_assist");
 	expect("an unknown type", HYPERVISOR_vm_assist(VMASST_CMD_enable, 30), -EINVAL);
 	expect("an unknown command", HYPERVISOR_vm_assist(9, 0), -ENOSYS);
+}
+
+__asm__(".text\n.globl nmi_entry\n"
+	"nmi_entry: incl nmis\n"
+	"	jmp hypercall_page + 23 * 32\n");
+extern void nmi_entry(void);
+u32 nmis;
+
+/* vcpu_op has a call by which a domain sends itself one. */
+#define VCPUOP_send_nmi 11
+static void test_nmi_delivery(void) {
+	struct { u32 address, pad; } callback = { (u32)nmi_entry, 0 };
+	row("XENNMI_register_callback");
+	must(hypercall2(28, 0, &callback), "nmi_op");
+	nmis = 0;
+	expect("send one to ourselves", HYPERVISOR_vcpu_op(VCPUOP_send_nmi, 0, NULL), 0);
+	expect("NMIs taken", nmis, 1);
+	row("XENNMI_unregister_callback");
+	must(hypercall2(28, 1, NULL), "nmi_op");
+	expect("send one to ourselves", HYPERVISOR_vcpu_op(VCPUOP_send_nmi, 0, NULL), 0);
+	expect("NMIs taken", nmis, 1);
 }
 
 static void test_nmi(void) {
@@ -108,6 +134,8 @@ static void test_nmi(void) {
 	expect("an unreadable argument", hypercall2(28, 0, UNMAPPED_ADDRESS), -EFAULT);
 	row("XENNMI_unregister_callback");
 	expect("the call", hypercall2(28, 1, NULL), 0);
+	if (!is_302())
+		test_nmi_delivery();
 	row("nmi_op");
 	expect("an unknown command", hypercall2(28, 9, NULL), -ENOSYS);
 }

@@ -97,6 +97,18 @@ static void test_flushes(void) {
 	page_free((void *)page);
 	page_free(other);
 
+	if (!is_302()) {
+		static const struct { u32 cmd; const char *name; } own[] = {
+			{ MMUEXT_TLB_FLUSH_LOCAL, "MMUEXT_TLB_FLUSH_LOCAL" }, { MMUEXT_INVLPG_LOCAL, "MMUEXT_INVLPG_LOCAL" },
+			{ MMUEXT_TLB_FLUSH_ALL, "MMUEXT_TLB_FLUSH_ALL" }, { MMUEXT_INVLPG_ALL, "MMUEXT_INVLPG_ALL" },
+			{ MMUEXT_SET_LDT, "MMUEXT_SET_LDT" }, { MMUEXT_NEW_BASEPTR, "MMUEXT_NEW_BASEPTR" },
+		};
+		for (u32 i = 0; i < ARRAY_LENGTH(own); i++) {
+			struct mmuext_op op = { own[i].cmd, own[i].cmd == MMUEXT_NEW_BASEPTR ? root_mfn() : 0, 0 };
+			row(own[i].name);
+			expect("with another owner of the frames", HYPERVISOR_mmuext_op(&op, 1, NULL, DOMID_IO), -EPERM);
+		}
+	}
 	row("mmuext_op");
 	struct mmuext_op batch[3] = { { MMUEXT_TLB_FLUSH_LOCAL, 0, 0 }, { 14, 0, 0 }, { MMUEXT_TLB_FLUSH_LOCAL, 0, 0 } };
 	u32 done = 99;
@@ -116,6 +128,8 @@ static void test_update_va_mapping(void) {
 	expect("whole flush", HYPERVISOR_update_va_mapping((u32)page, data_entry(PTE_W), UVMF_TLB_FLUSH), 0);
 	expect("flush on all vcpus", HYPERVISOR_update_va_mapping((u32)page, data_entry(PTE_W), UVMF_INVLPG | 4), 0);
 	expect("flush on a set of vcpus", HYPERVISOR_update_va_mapping((u32)page, data_entry(PTE_W), UVMF_INVLPG | (u32)&vcpus), 0);
+	expect("flush on a set of vcpus that cannot be read",
+	       HYPERVISOR_update_va_mapping((u32)page, data_entry(PTE_W), UVMF_INVLPG | (u32)UNMAPPED_ADDRESS), -EFAULT);
 	expect("not present", HYPERVISOR_update_va_mapping((u32)page, 0, UVMF_INVLPG), 0);
 	expect("a read of it", TRY("mov (%[at]), %%eax", [at] "r"(page)), FAULT(14, 0));
 	must(mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(table), 0), "pin");

@@ -86,7 +86,12 @@ static void test_shutdown(void) {
 	expect("an unreadable argument", HYPERVISOR_sched_op(SCHEDOP_shutdown, UNMAPPED_ADDRESS), -EFAULT);
 	row("SCHEDOP_remote_shutdown");
 	struct { u16 domid; u32 reason; } remote = { 0x7000, 0 };
-	expect("a domain that does not exist", HYPERVISOR_sched_op(4, &remote), privileged() ? -ESRCH : by_version(-EPERM, -ESRCH));
+	expect("a domain that does not exist", HYPERVISOR_sched_op(SCHEDOP_remote_shutdown, &remote),
+	       is_302() && !privileged() ? -EPERM : -ESRCH);
+	if (!privileged()) {
+		remote.domid = 0;
+		expect("another domain", HYPERVISOR_sched_op(SCHEDOP_remote_shutdown, &remote), -EPERM);
+	}
 	row("SCHEDOP_watchdog");
 	struct { u32 id, timeout; } watchdog = { 0, 100 };
 	long id = HYPERVISOR_sched_op(6, &watchdog);

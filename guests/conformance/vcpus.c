@@ -28,7 +28,11 @@ void test_vcpus(void) {
 	expect("one that does not exist", HYPERVISOR_vcpu_op(VCPUOP_up, 31, NULL), no_such_vcpu(31));
 	row("VCPUOP_down");
 	expect("one that does not exist", HYPERVISOR_vcpu_op(VCPUOP_down, 31, NULL), no_such_vcpu(31));
+	expect("vcpu 32", HYPERVISOR_vcpu_op(VCPUOP_down, 32, NULL), no_such_vcpu(32));
+	row("VCPUOP_up");
+	expect("vcpu 32", HYPERVISOR_vcpu_op(VCPUOP_up, 32, NULL), no_such_vcpu(32));
 	row("VCPUOP_initialise");
+	expect("vcpu 32", HYPERVISOR_vcpu_op(VCPUOP_initialise, 32, &info), no_such_vcpu(32));
 	expect("one that does not exist", HYPERVISOR_vcpu_op(VCPUOP_initialise, 31, &info), no_such_vcpu(31));
 	expect("an unreadable context", HYPERVISOR_vcpu_op(VCPUOP_initialise, 0, UNMAPPED_ADDRESS), -EFAULT);
 
@@ -41,6 +45,7 @@ void test_vcpus(void) {
 	u64 sum = info.time[0] + info.time[1] + info.time[2] + info.time[3];
 	holds("the times do not exceed the time since start", sum <= after);
 	holds("it has run, and it has been blocked", info.time[0] > 0 && info.time[2] > 0);
+	expect("vcpu 32", HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, 32, &info), no_such_vcpu(32));
 	expect("an unwritable argument", HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, 0, UNMAPPED_ADDRESS), -EFAULT);
 	expect("one that does not exist", HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, 31, &info), no_such_vcpu(31));
 
@@ -50,6 +55,8 @@ void test_vcpus(void) {
 	u64 entered = area.state_entry_time;
 	sleep_until(system_time() + MILLISECONDS(5));
 	holds("and again when the vcpu is scheduled", area.state == 0 && area.state_entry_time > entered);
+	expect("one that does not exist", HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, 31, &address), no_such_vcpu(31));
+	expect("vcpu 32", HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, 32, &address), no_such_vcpu(32));
 	expect("an address of the hypervisor", HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, 0, &bad_address),
 	       -EFAULT);
 	expect("an unreadable argument", HYPERVISOR_vcpu_op(VCPUOP_register_runstate_memory_area, 0, UNMAPPED_ADDRESS),
@@ -85,6 +92,8 @@ void test_vcpus(void) {
 		place.mfn = 0x7ffff;
 		expect("a frame that is not ours", HYPERVISOR_vcpu_op(VCPUOP_register_vcpu_info, 0, &place), -EINVAL);
 	}
+	if (HYPERVISOR_vcpu_op(VCPUOP_is_up, 1, NULL) >= 0)
+		test_second_vcpu();
 	row("vcpu_op");
 	expect("an unknown command", HYPERVISOR_vcpu_op(99, 0, NULL), -ENOSYS);
 }

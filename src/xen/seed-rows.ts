@@ -34,11 +34,13 @@ const SUSPEND = 2;
 
 /** @param words of the trace: registers, or the struct's words where the sub-operation has one. */
 export function isUse(use: Use, row: HypercallRow, sub: SubOpRow | null, words: Uint32Array): boolean {
+  // The words are still the registers when the struct could not be read: then there is no reason.
+  const reason = sub?.arg ? (words[1] === 0 ? words[0]! : 0) : words[1]!;
   switch (use) {
     case 'suspend':
-      return (words[sub?.arg ? 0 : 1]! & 0xff) === SUSPEND;
+      return (reason & 0xff) === SUSPEND;
     case 'not-suspend':
-      return (words[sub?.arg ? 0 : 1]! & 0xff) !== SUSPEND;
+      return (reason & 0xff) !== SUSPEND;
     case 'arg0-zero':
       return words[0] === 0;
     case 'arg0-set':

@@ -136,7 +136,7 @@ export function applyContext(hv: Hypervisor, vcpu: Vcpu, bytes: Uint8Array): num
   const root = setRoot(hv, vcpu, mfnOfCr3(domain, word('ctrlreg', 3)));
   if (root !== 0) {
     dropGdt(hv, vcpu);
-    return root;
+    return modern ? root : EINVAL;
   }
   if (context.ldt_ents > 0) {
     const ldt = setLdt(hv, vcpu, context.ldt_base, context.ldt_ents);
