@@ -150,6 +150,8 @@ void balloon_checks(void);
 void grant_checks(void);
 void version_checks(void);
 void process_checks(void);
+/* storms.c: true if the command line asked for one. */
+int storms(void);
 /* Takes a trap of the current process: 1 if it was understood. */
 int process_fault(struct regs *regs, u32 address);
 void process_syscall(struct regs *regs);

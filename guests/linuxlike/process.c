@@ -196,11 +196,26 @@ static struct space *exec(void) {
 	return s;
 }
 
-void process_checks(void) {
-	u32 pages = free_pages(), pairs = 0, wanted = 0, bad = 0;
+static void start_processes(void) {
 	processes[0].space = &boot_space;
 	processes[0].runs = 1;
 	hypercall1(HYPERCALL_fpu_taskswitch, 1);
+}
+
+/* A space with 32 pages, forked and taken apart again. */
+void process_fork_storm(u32 count) {
+	struct space *parent;
+	start_processes();
+	parent = exec();
+	for (u32 i = 0; i < 32; i++)
+		space_set(parent, 0x0a000000 + i * PAGE_SIZE, pte(va_mfn(get_page()), PTE_P | PTE_W | PTE_U | PTE_A | PTE_D));
+	for (u32 i = 0; i < count; i++)
+		space_destroy(space_fork(parent));
+}
+
+void process_checks(void) {
+	u32 pages = free_pages(), pairs = 0, wanted = 0, bad = 0;
+	start_processes();
 	for (u32 round = 0; round < 6; round++) {
 		struct regs regs = { .gs = 0, .fs = 0, .es = USER_DS, .ds = USER_DS, .eip = 0x08048000, .cs = USER_CS,
 			.eflags = 0x202, .esp = 0xc0000000, .ss = USER_DS };

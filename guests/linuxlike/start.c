@@ -75,6 +75,8 @@ void start_kernel(void) {
 	cpu_checks();
 	register_vcpu_info();
 	irq_start();
+	if (storms())
+		shutdown(SHUTDOWN_poweroff);
 	irq_checks();
 	critical_region_checks();
 	direct_store_checks();
