@@ -189,11 +189,11 @@ void guest_main(void) {
 	trap_set_handler(11, skip);
 	for (u32 i = 0; i < n; i++) {
 		long result = attempts[i].attempt();
-		printf("%2d  %-44s ", i + 1, attempts[i].what);
+		printf("%2d %s: ", i + 1, attempts[i].what);
 		if (result < 0)
-			printf("refused: %s\n", error_name(result));
+			printf("%s\n", error_name(result));
 		else if (result & FAULTED)
-			printf("refused: #%s, code %x\n", (result >> 16 & 0xff) == 14 ? "PF" : (result >> 16 & 0xff) == 13 ? "GP" : "NP",
+			printf("#%s(%x)\n", (result >> 16 & 0xff) == 14 ? "PF" : (result >> 16 & 0xff) == 13 ? "GP" : "NP",
 			       (u32)result & 0xffff);
 		else
 			printf("WORKED, result %d\n", (int)result);
