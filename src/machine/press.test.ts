@@ -15,8 +15,11 @@ import {
   TRAP_HANDLER,
 } from '../xen/testing/scripted-machine.ts';
 import { toBytes } from '../xen/toolstack/xenstore-wire.ts';
+import { timedPresses } from './input-log.ts';
 import { Machine } from './machine.ts';
 import { pressOn } from './press.ts';
+import { loadLab, saveLab } from './save-lab.ts';
+import { stateHash } from './state-hash.ts';
 import { guestFile, MACHINE, request } from './testing/boot.ts';
 
 const BIND_VIRQ = 1;
@@ -194,5 +197,34 @@ describe('typing to the initial domain', () => {
       [machine.now, null],
       [machine.now, 'button'],
     ]);
+  });
+});
+
+describe('a machine saved while its devices are at work', () => {
+  it.each([
+    ['while the clock ticks', 100],
+    ['while the button is in service and presses are to come', 650],
+  ])('goes on as if nothing had been: %s', (_when, atMs) => {
+    const times = { button: [600, 700, 800], nmi: [620, 750] };
+    const presses = timedPresses(
+      (['button', 'nmi'] as const).flatMap((press) =>
+        times[press].map((ms) => ({ press, domid: 0, atMs: ms })),
+      ),
+    );
+    const machine = new Machine({ ...MACHINE, memoryMiB: 16, replay: presses }, () => {});
+    machine.addDomain(
+      request(guestFile('io-x86_32p.elf'), { memoryMiB: 8, privileged: true, commandLine: 'nmis=2' }),
+    );
+    machine.run(atMs * MS);
+    let printed = '';
+    const loaded = loadLab(saveLab(machine), (_domid, bytes) => {
+      printed += String.fromCharCode(...bytes);
+    });
+    if (!loaded.ok) throw new Error(loaded.error.message);
+    expect(stateHash(loaded.value)).toBe(stateHash(machine));
+    expect(loaded.value.run(2000 * MS).kind).toBe('ended');
+    expect(machine.run(2000 * MS).kind).toBe('ended');
+    expect(printed).toContain('nmi: 2 taken\nio: everything tried, all as expected');
+    expect(stateHash(loaded.value)).toBe(stateHash(machine));
   });
 });

@@ -12,7 +12,7 @@ import { portMasked } from '../vcpu-info.ts';
 
 const MOST_SHARERS = 7;
 /** EVTCHNOP_bind_pirq flag. */
-export const BIND_PIRQ_will_share = 1;
+const BIND_PIRQ_will_share = 1;
 
 interface Binding {
   domid: number;
@@ -21,7 +21,7 @@ interface Binding {
   inService: boolean;
 }
 
-export interface Line {
+interface Line {
   readonly irq: number;
   level: boolean;
   /** By its IO-APIC entry. */

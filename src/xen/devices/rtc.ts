@@ -142,6 +142,6 @@ export class Rtc {
 }
 
 /** toBcd(59) = 0x59 */
-export function toBcd(value: number): number {
+function toBcd(value: number): number {
   return (Math.floor(value / 10) << 4) | (value % 10);
 }

@@ -92,6 +92,16 @@ function DomainItem({ domain, current }: { domain: DomainSummary; current: boole
       ) : (
         domain.vcpus.map((vcpu) => <Vcpu key={vcpu.vcpu} vcpu={vcpu} />)
       )}
+      {domain.privileged && !ended && (
+        <div className={css['files']}>
+          <CommandButton id="press-button" className="small underlined">
+            Lab button
+          </CommandButton>
+          <CommandButton id="press-nmi" className="small underlined">
+            NMI
+          </CommandButton>
+        </div>
+      )}
     </li>
   );
 }
