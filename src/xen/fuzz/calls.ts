@@ -4,9 +4,16 @@
  * read more than one struct (batches, lists) say here what they read.
  */
 import { readField, type StructType, writeField } from '../abi/struct.ts';
-import { cpu_user_regs, mmu_update, mmuext_op, trap_info, VCPU_CONTEXT_ARRAYS } from '../abi/structs.ts';
+import {
+  cpu_user_regs,
+  evtchn_bind_interdomain,
+  mmu_update,
+  mmuext_op,
+  trap_info,
+  VCPU_CONTEXT_ARRAYS,
+} from '../abi/structs.ts';
 import { TYPE_l1, TYPE_l2, TYPE_l3 } from '../frames.ts';
-import { GNTMAP_contains_pte } from '../grant-map.ts';
+import { GNTMAP_contains_pte, GNTMAP_readonly } from '../grant-map.ts';
 import { xen_memory_exchange } from '../hypercalls/memory-op.ts';
 import type { HypercallRow, SubOpRow } from '../hypercalls/row.ts';
 import { HYPERCALLS } from '../hypercalls/table.ts';
@@ -227,6 +234,12 @@ function fillStruct(context: Context, type: StructType, view: DataView, at: numb
     writeField(view, at, field, value);
   }
   fillLists(context, type, view, at);
+  if (type === evtchn_bind_interdomain) {
+    const offered = context.random.chance(85) ? values.offeredPort(context) : null;
+    if (offered === null) return;
+    writeField(view, at, evtchn_bind_interdomain.fields.remote_dom, offered.domid);
+    writeField(view, at, evtchn_bind_interdomain.fields.remote_port, offered.port);
+  }
 }
 
 /** Fields that point to lists get lists. */
@@ -241,7 +254,7 @@ function fillLists(context: Context, type: StructType, view: DataView, at: numbe
         break;
       case 'extent_start':
       case 'in_extent_start':
-        words = some(() => values.mfn(context, random.chance(60) ? 0 : -1));
+        words = some(() => (random.chance(80) ? values.looseMfn(context) : values.mfn(context)));
         break;
       case 'out_extent_start':
         words = some(() => values.boundary(context));
@@ -480,6 +493,7 @@ function grantOp(context: Context, call: Call): void {
 
 const MAP_GRANT = 0;
 const UNMAP_GRANT = 1;
+const TRANSFER = 4;
 const COPY = 5;
 const UNMAP_AND_REPLACE = 7;
 
@@ -493,9 +507,16 @@ function shapeGrant(context: Context, sub: SubOpRow, view: DataView, at: number)
     set('flags', flags);
     set('host_addr', values.hostAddress(context, (flags & GNTMAP_contains_pte) !== 0));
     if (random.chance(92)) set('dom', random.pick(context.guests).domain.id);
+    const readonly = (flags & GNTMAP_readonly) !== 0;
+    const fits = (entry: number) => (entry & 3) === 1 && (readonly || !(entry & 4));
+    const offered = random.chance(85) ? values.offeredGrant(context, fits) : null;
+    if (offered !== null) {
+      set('dom', offered.domid);
+      set('ref', offered.ref);
+    }
   } else if (sub.number === UNMAP_GRANT || sub.number === UNMAP_AND_REPLACE) {
     const mapping = guest.domain.grants.mappings[readField(view, at, fields['handle']!)];
-    const found = mapping ? findEntry(context, mapping.mfn) : null;
+    const found = mapping ? findEntry(context, mapping.mfn, mapping.readonly) : null;
     if (found !== null && random.chance(90)) set('host_addr', mapping?.byEntry ? found.maddr : found.va);
     else set('host_addr', random.chance(30) ? 0 : values.hostAddress(context, mapping?.byEntry ?? false));
     if (sub.number === UNMAP_GRANT) {
@@ -504,6 +525,13 @@ function shapeGrant(context: Context, sub: SubOpRow, view: DataView, at: number)
         random.chance(60) || !mapping ? 0 : mapping.mfn * 4096 + (random.chance(5) ? 8192 : 0),
       );
     }
+  } else if (sub.number === TRANSFER) {
+    set('mfn', values.looseMfn(context));
+    const offered = random.chance(85) ? values.offeredGrant(context, (entry) => entry === 2) : null;
+    if (offered !== null) {
+      set('domid', offered.domid);
+      set('ref', offered.ref);
+    }
   } else if (sub.number === COPY) {
     const flags = random.chance(97) ? random.below(4) : values.boundary(context) & 0xffff;
     set('flags', flags);
@@ -511,16 +539,31 @@ function shapeGrant(context: Context, sub: SubOpRow, view: DataView, at: number)
     set('dest_u', flags & 2 ? random.below(10) : values.mfn(context));
     set('source_domid', flags & 1 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
     set('dest_domid', flags & 2 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
+    const source = flags & 1 ? values.offeredGrant(context, (entry) => (entry & 3) === 1) : null;
+    if (source !== null) {
+      set('source_domid', source.domid);
+      set('source_u', source.ref);
+    }
+    const dest = flags & 2 ? values.offeredGrant(context, (entry) => (entry & 7) === 1) : null;
+    if (dest !== null) {
+      set('dest_domid', dest.domid);
+      set('dest_u', dest.ref);
+    }
   }
 }
 
 /** An entry of the window that maps the frame. */
-function findEntry({ hv, guest }: Context, mfn: number): { va: number; maddr: number } | null {
+function findEntry(
+  { hv, guest }: Context,
+  mfn: number,
+  readonly: boolean,
+): { va: number; maddr: number } | null {
   const size = guest.domain.entryBytes;
   for (let index = 6; index < 48; index++) {
     const maddr = guest.l1 * 4096 + index * size;
     const low = hv.memory.read32(maddr);
-    if (low & 1 && low >>> 12 === mfn) return { va: 0xc000_0000 + index * 4096, maddr };
+    if (low & 1 && low >>> 12 === mfn && ((low & 2) === 0) === readonly)
+      return { va: 0xc000_0000 + index * 4096, maddr };
   }
   return null;
 }

@@ -64,9 +64,9 @@ function writeGrant(context: Context): string {
   const { hv, random, guest } = context;
   const [table] = guest.domain.grantFrames;
   if (table === undefined) return 'no grant table';
-  const ref = random.below(10);
+  const ref = random.below(values.GRANT_REFS);
   const at = table * 4096 + ref * 8;
-  const frame = values.mfn(context);
+  const frame = random.chance(50) ? values.looseMfn(context) : values.mfn(context);
   hv.memory.write16(at, random.pick([1, 1, 1, 1, 5, 2, 2, 0, 9, 3, random.next() & 0xffff]));
   hv.memory.write16(
     at + 2,

@@ -95,21 +95,48 @@ export function port(context: Context, guest: FuzzGuest = context.guest): number
   return first;
 }
 
-function remotePort(context: Context): number {
-  const { random } = context;
-  const other = random.pick(context.guests);
-  const first = random.below(24);
-  for (let i = 0; i < 64; i++) {
-    const candidate = (first + i) % 64;
-    const { domain } = other;
-    if (
-      domain.portState[candidate] === EVTCHNSTAT_unbound &&
-      domain.portRemoteDomain[candidate] === context.guest.domain.id
-    ) {
-      return candidate;
+/** A port of another domain that waits for this one. */
+export function offeredPort({ random, guest, guests }: Context): { domid: number; port: number } | null {
+  const first = random.below(guests.length);
+  for (let i = 0; i < guests.length; i++) {
+    const { domain } = guests[(first + i) % guests.length]!;
+    for (let port = 1; port < 64; port++) {
+      const waits = domain.portState[port] === EVTCHNSTAT_unbound;
+      if (waits && domain.portRemoteDomain[port] === guest.domain.id) return { domid: domain.id, port };
     }
   }
-  return port(context, other);
+  return null;
+}
+
+/** A grant entry with these flags, or some of them, that is meant for this domain. */
+export function offeredGrant(
+  { hv, random, guest, guests }: Context,
+  fits: (flags: number) => boolean,
+): { domid: number; ref: number } | null {
+  const first = random.below(guests.length * GRANT_REFS);
+  for (let i = 0; i < guests.length * GRANT_REFS; i++) {
+    const at = (first + i) % (guests.length * GRANT_REFS);
+    const { domain } = guests[Math.floor(at / GRANT_REFS)]!;
+    const [table] = domain.grantFrames;
+    if (table === undefined) continue;
+    const ref = at % GRANT_REFS;
+    const maddr = table * 4096 + ref * 8;
+    if (hv.memory.read16(maddr + 2) === guest.domain.id && fits(hv.memory.read16(maddr))) {
+      return { domid: domain.id, ref };
+    }
+  }
+  return null;
+}
+
+/** A frame of the domain that nothing holds. */
+export function looseMfn(context: Context): number {
+  const { hv, random, guest } = context;
+  if (random.chance(8)) return mfn(context);
+  for (let tries = 0; tries < 10; tries++) {
+    const candidate = guest.ownFrame(random);
+    if (hv.frames.references[candidate] === 1 && !guest.isPrecious(candidate)) return candidate;
+  }
+  return mfn(context);
 }
 
 export function va(context: Context): number {
@@ -150,6 +177,8 @@ export function isWritable({ hv }: Context, at: number): boolean {
 }
 
 const NS = 1_000_000;
+/** References that guests use. */
+export const GRANT_REFS = 10;
 
 /** By name: what the way of printing does not tell. */
 const BY_NAME: Record<string, (context: Context) => number> = {
@@ -202,7 +231,6 @@ export function value(context: Context, as: string | undefined, name: string): n
   const { random, guest } = context;
   const named = BY_NAME[name];
   if (named) return named(context);
-  if (name === 'remote_port') return remotePort(context);
   if (name === 'remote_dom' && random.chance(90)) return random.pick(context.guests).domain.id;
   switch (as) {
     case 'mfn':
