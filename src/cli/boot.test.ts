@@ -41,6 +41,7 @@ function lab(...args: string[]): Outcome {
       outcome.stderr += typeof text === 'string' ? text : Buffer.from(text).toString('latin1');
     },
     writeFile: (name, text) => outcome.files.set(name, text),
+    writeBytes: (name) => outcome.files.set(name, 'bytes'),
     clock: () => ms++,
   });
   return outcome;

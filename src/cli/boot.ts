@@ -2,12 +2,16 @@
 import type { Result } from '../base/result.ts';
 import { timedPresses } from '../machine/input-log.ts';
 import { InputScript } from '../machine/input-script.ts';
+import { restoreDomain } from '../machine/restore-domain.ts';
+import { saveDomain } from '../machine/save-domain.ts';
+import { saveLab } from '../machine/save-lab.ts';
 import { Session } from '../machine/session.ts';
 import { stateHash } from '../machine/state-hash.ts';
 import { type Costs, DEFAULT_COSTS, parseCosts } from '../xen/costs.ts';
 import { explainRefusal } from '../xen/explain.ts';
+import type { ConsoleSink } from '../xen/toolstack/toolstack.ts';
 import { ConsoleOutput } from './console-output.ts';
-import { plan, readFile } from './images.ts';
+import { type Plan, plan, readFile } from './images.ts';
 import type { BootOptions } from './options.ts';
 import { judge, makeReport, type Verdict } from './report.ts';
 import { TracePrinter } from './trace-printer.ts';
@@ -19,6 +23,7 @@ export interface Host {
   stdout(bytes: Uint8Array): void;
   stderr(text: string | Uint8Array): void;
   writeFile(name: string, text: string): void;
+  writeBytes(name: string, bytes: Uint8Array): void;
   /** Milliseconds of any clock. */
   clock(): number;
 }
@@ -34,41 +39,27 @@ export function boot(options: BootOptions, host: Host): number {
 function runToEnd(options: BootOptions, host: Host): Result<number> {
   const costs = readCosts(options.costs);
   if (!costs.ok) return costs;
-  const planned = plan(options);
+  const planned = options.from === 'boot' ? plan(options) : NO_PLAN;
   if (!planned.ok) return planned;
-  const { demo, requests } = planned.value;
+  const { demo } = planned.value;
 
   const jsonOnStdout = options.json === '-';
+  const printed: { output: ConsoleOutput | null } = { output: null };
+  const started = start(options, costs.value, planned.value, (domid, bytes) =>
+    printed.output?.print(domid, bytes),
+  );
+  if (!started.ok) return started;
+  const session = started.value;
+  const { domains } = session.machine;
   const output = new ConsoleOutput(
     jsonOnStdout ? (bytes) => host.stderr(bytes.slice()) : host.stdout,
-    requests.length,
+    domains.length,
   );
-  // The first domain's id: the initial domain is 0, the others count from 1.
-  const first = requests[0]?.privileged ? 0 : 1;
-  const presses = [
-    ...(demo?.presses ?? []),
-    ...options.press.map(({ press, atMs }) => ({ press, atMs, domid: first })),
-  ];
-  const session = new Session(
-    {
-      memoryMiB: options.machineMemoryMiB,
-      seed: options.seed,
-      wallClockSeconds: WALL_CLOCK_SECONDS,
-      costs: costs.value,
-      cpus: options.cpus ?? demo?.cpus ?? 1,
-      replay: timedPresses(presses),
-    },
-    (domid, bytes) => output.print(domid, bytes),
-  );
-  const domids: number[] = [];
-  for (const request of requests) {
-    const booted = session.boot(request);
-    if (!booted.ok) return booted;
-    domids.push(booted.value.domid);
-  }
+  printed.output = output;
   const lines = [...(demo?.input ?? []).map((line) => new TextEncoder().encode(line)), ...options.input];
   if (lines.length > 0 || options.inputAfter.length > 0) {
-    session.script = new InputScript(domids[0]!, lines, options.inputAfter);
+    const first = domains.find(({ end }) => end === null) ?? domains[0];
+    if (first) session.script = new InputScript(first.id, lines, options.inputAfter);
   }
 
   const trace = options.trace === null ? null : new TracePrinter(session.machine.hv, options.trace);
@@ -87,12 +78,14 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
     maxInstructions: options.maxInstructions ?? demo?.expect.maxInstructions,
     expired: limit === null ? undefined : () => host.clock() - began > limit * 1000,
     watch: drainTrace,
+    restoreSuspended: demo?.then === 'restore' && options.suspendTo === null,
   });
   const wallMs = host.clock() - began;
   drainTrace();
   output.end();
 
-  const verdict = judge(session, end, demo, options.until);
+  // Who takes the domain out before the demo's story is over wants to see it suspended, no more.
+  const verdict = judge(session, end, options.suspendTo === null ? demo : null, options.until);
   if (options.traceFile !== null) host.writeFile(options.traceFile, traceText.join(''));
   if (options.json !== null) {
     const facts = { target: options.target, demo, verdict, costs: costs.value, wallMs };
@@ -101,8 +94,63 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
     else host.writeFile(options.json, report);
   }
   host.stderr(summary(session, verdict, wallMs));
+  const written = writeFiles(session, options, host);
+  if (!written.ok) return written;
   if (options.hash) host.stderr(`lab: state ${stateHash(session.machine)}\n`);
   return { ok: true, value: verdict.status };
+}
+
+const NO_PLAN: Result<Plan> = { ok: true, value: { demo: null, requests: [] } };
+
+/** Domains booted, a lab resumed, or a domain restored: ready to run. */
+function start(options: BootOptions, costs: Costs, planned: Plan, print: ConsoleSink): Result<Session> {
+  const { demo, requests } = planned;
+  const file = options.from === 'boot' ? null : readFile(options.target);
+  if (file && !file.ok) return file;
+  if (file && options.from === 'resume') return named(options, Session.resume(file.value, print));
+  // The first domain's id: the initial domain is 0, the others count from 1.
+  const first = requests[0]?.privileged ? 0 : 1;
+  const presses = [
+    ...(demo?.presses ?? []),
+    ...options.press.map(({ press, atMs }) => ({ press, atMs, domid: first })),
+  ];
+  const session = new Session(
+    {
+      memoryMiB: options.machineMemoryMiB,
+      seed: options.seed,
+      wallClockSeconds: WALL_CLOCK_SECONDS,
+      costs,
+      cpus: options.cpus ?? demo?.cpus ?? 1,
+      replay: timedPresses(presses),
+    },
+    print,
+  );
+  for (const request of requests) {
+    const booted = session.boot(request);
+    if (!booted.ok) return booted;
+  }
+  const restored = file && named(options, restoreDomain(session.machine, file.value));
+  return restored && !restored.ok ? restored : { ok: true, value: session };
+}
+
+/** An error of a file says which. */
+function named<T>({ target }: BootOptions, result: Result<T>): Result<T> {
+  if (result.ok) return result;
+  return { ok: false, error: { ...result.error, message: `${target}: ${result.error.message}` } };
+}
+
+function writeFiles(session: Session, options: BootOptions, host: Host): Result<null> {
+  const { machine } = session;
+  if (session.restoreError) return { ok: false, error: session.restoreError };
+  if (options.save !== null) host.writeBytes(options.save, saveLab(machine));
+  if (options.suspendTo === null) return { ok: true, value: null };
+  const suspended = machine.domains.find(({ end }) => end?.reason === 'suspend');
+  if (!suspended)
+    return { ok: false, error: { code: 'nobody-suspended', message: 'no domain has suspended itself' } };
+  const image = saveDomain(machine, suspended.id);
+  if (!image.ok) return image;
+  host.writeBytes(options.suspendTo, image.value);
+  return { ok: true, value: null };
 }
 
 function summary(session: Session, verdict: Verdict, wallMs: number): string {

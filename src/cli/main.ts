@@ -42,6 +42,7 @@ function main(argv: readonly string[]): number {
         stdout: (bytes) => writeAll(1, bytes),
         stderr: (text) => writeAll(2, typeof text === 'string' ? new TextEncoder().encode(text) : text),
         writeFile: (name, text) => writeFileSync(name, text),
+        writeBytes: (name, bytes) => writeFileSync(name, bytes),
         clock: () => performance.now(),
       });
   }

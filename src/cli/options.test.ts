@@ -78,9 +78,13 @@ describe('the command line', () => {
         '--costs',
         'c.txt',
       ],
+      ...['--save', 'lab.ringside', '--suspend-to', 'domain.ringside'],
     );
     expect(all).toEqual({
+      from: 'boot',
       target: 'hello',
+      save: 'lab.ringside',
+      suspendTo: 'domain.ringside',
       ramdisk: 'r.img',
       cmdline: 'a b',
       memoryMiB: 96,

@@ -11,7 +11,7 @@ interface OptionRow {
   /** Placeholder of the value; none: a switch. */
   value?: string;
   multiple?: boolean;
-  group: 'domain' | 'machine' | 'typing' | 'bounds' | 'report' | 'run';
+  group: 'domain' | 'machine' | 'files' | 'typing' | 'bounds' | 'report' | 'run';
   help: string;
 }
 
@@ -56,6 +56,18 @@ export const OPTIONS: readonly OptionRow[] = [
     group: 'typing',
     help: 'press at that virtual time: button (IRQ 11) or nmi of domain 0, or debug (VIRQ_DEBUG to the first domain)',
   },
+  {
+    name: 'save',
+    value: 'FILE',
+    group: 'files',
+    help: 'when the run stops, save the whole lab there: lab resume FILE goes on',
+  },
+  {
+    name: 'suspend-to',
+    value: 'FILE',
+    group: 'files',
+    help: 'write a domain that suspends itself there: lab restore FILE runs it on other frames',
+  },
   { name: 'until', value: 'TEXT', group: 'bounds', help: 'stop with success when TEXT was printed' },
   { name: 'max-instructions', value: 'N', group: 'bounds', help: 'stop after N guest instructions' },
   { name: 'timeout', value: 'SECONDS', group: 'bounds', help: 'stop after so much time of the host' },
@@ -83,6 +95,7 @@ const GROUPS: Record<OptionRow['group'], string> = {
   domain: 'The domain (for an image; a demo brings its own)',
   machine: 'The machine',
   typing: 'Typing to the first domain',
+  files: 'Files to go on from',
   bounds: 'When to stop',
   report: 'What to report',
   run: 'How to run',
@@ -90,8 +103,14 @@ const GROUPS: Record<OptionRow['group'], string> = {
 
 export type TraceKind = 'hypercalls' | 'traps' | 'all';
 
+/** What a run starts from: an image or demo, a saved lab, a suspended domain. */
+export type StartFrom = 'boot' | 'resume' | 'restore';
+
 export interface BootOptions {
+  from: StartFrom;
   target: string;
+  save: string | null;
+  suspendTo: string | null;
   ramdisk: string | null;
   cmdline: string | null;
   memoryMiB: number | null;
@@ -126,6 +145,8 @@ export type Command =
 export function usage(): string {
   const lines = [
     'Usage: lab boot DEMO|IMAGE [options]   run a demo, or a kernel image, without a screen',
+    '       lab resume FILE [options]       go on with a lab that was saved by --save',
+    '       lab restore FILE [options]      run a domain that was written by --suspend-to, in a fresh machine',
     '       lab list                        the demos',
     '       lab cpuid                       what the processor says about itself',
     '',
@@ -179,24 +200,42 @@ function readCommand(argv: readonly string[]): Command {
   });
   const [command, target, ...rest] = positionals;
   if (values['help'] || command === 'help') return { command: 'help' };
-  if (command === undefined) throw new Wrong('no-command', 'a command is missing: boot, list or cpuid');
+  if (command === undefined)
+    throw new Wrong('no-command', 'a command is missing: boot, resume, restore, list or cpuid');
   if (command === 'list' || command === 'cpuid') {
     if (target !== undefined) throw new Wrong('too-many-arguments', `lab ${command} takes no argument`);
     return { command };
   }
-  if (command !== 'boot')
-    throw new Wrong('no-such-command', `there is no command '${command}'; there are boot, list and cpuid`);
-  if (target === undefined) throw new Wrong('no-image', 'lab boot needs a demo or an image');
+  if (command !== 'boot' && command !== 'resume' && command !== 'restore') {
+    const known = 'boot, resume, restore, list and cpuid';
+    throw new Wrong('no-such-command', `there is no command '${command}'; there are ${known}`);
+  }
+  const wanted = { boot: 'demo or image', resume: 'saved lab', restore: 'domain file' }[command];
+  if (target === undefined) throw new Wrong('no-image', `lab ${command} needs a ${wanted}`);
   if (rest.length > 0)
-    throw new Wrong('too-many-arguments', `lab boot takes one demo or image, not also '${rest[0]}'`);
-  return { command: 'boot', options: bootOptions(target, values) };
+    throw new Wrong('too-many-arguments', `lab ${command} takes one ${wanted}, not also '${rest[0]}'`);
+  for (const row of OPTIONS) {
+    if (values[row.name] !== undefined && !appliesTo(command, row))
+      throw new Wrong('not-for-this', `--${row.name} does not apply to lab ${command}: the file says it`);
+  }
+  return { command: 'boot', options: bootOptions(command, target, values) };
 }
 
-function bootOptions(target: string, values: Values): BootOptions {
+/** A saved lab brings its machine and its domains, a domain's file its domain. */
+function appliesTo(command: StartFrom, row: OptionRow): boolean {
+  if (command === 'boot') return true;
+  if (row.group === 'domain' || row.name === 'press') return false;
+  return command === 'restore' || (row.group !== 'machine' && row.name !== 'seed' && row.name !== 'costs');
+}
+
+function bootOptions(from: StartFrom, target: string, values: Values): BootOptions {
   const text = (name: string) => (values[name] as string | undefined) ?? null;
   const list = (name: string) => (values[name] as string[] | undefined) ?? [];
   const options: BootOptions = {
+    from,
     target,
+    save: text('save'),
+    suspendTo: text('suspend-to'),
     ramdisk: text('ramdisk'),
     cmdline: text('cmdline'),
     memoryMiB: number('memory', text('memory'), 1, 1024),

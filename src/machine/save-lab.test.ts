@@ -43,26 +43,28 @@ function load(file: Uint8Array, print: (domid: number, bytes: Uint8Array) => voi
 }
 
 describe.each([
-  'hello-2006',
-  'pagetables',
-  'ticks',
-  'pingpong-mixed',
-  'userland',
-  'userland-2006',
-  'hostile',
-])('%s', (id) => {
+  ['hello-2006', 1],
+  ['pagetables', 1],
+  ['ticks', 1],
+  ['pingpong-mixed', 1],
+  ['pingpong', 3],
+  ['userland', 1],
+  ['userland-2006', 2],
+  ['hostile', 1],
+] as const)('%s on %i CPUs', (id, cpus) => {
   const chosen = demo(id);
   const bounds = { maxInstructions: chosen.expect.maxInstructions };
+  const options = { ...SMALL, cpus };
   let alone: Session;
   beforeAll(() => {
-    alone = new Session(SMALL);
+    alone = new Session(options);
     const [first] = boot(alone, chosen);
     alone.script = new InputScript(first!, chosen.input.map(toBytes));
     alone.run(bounds);
   }, 60_000);
 
   it('runs on as if it had not been saved, five times in one run', () => {
-    const before = new Session({ ...SMALL, replay: new InputReplay(alone.machine.inputLog) });
+    const before = new Session({ ...options, replay: new InputReplay(alone.machine.inputLog) });
     boot(before, chosen);
     let printed = '';
     let machine = before.machine;

@@ -17,6 +17,7 @@ import { FRAME_VALIDATED, FRAME_XEN_HEAP } from '../xen/frames.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { isTableType } from '../xen/page-types.ts';
 import { HOLE_START } from '../xen/personality.ts';
+import { MOST_CPUS, park } from '../xen/physical-cpus.ts';
 import type { ConsoleSink, ToolstackMemory } from '../xen/toolstack/toolstack.ts';
 import { Vcpu } from '../xen/vcpu.ts';
 import { InputReplay } from './input-log.ts';
@@ -32,7 +33,13 @@ const DOMAIN_WITHOUT = ['vcpus', 'config'];
 const VCPU_WITHOUT = ['domain'];
 const SCHEDULER_WITHOUT = ['queue', 'lastVcpu'];
 
+const CPU_WITHOUT = ['current', 'lastVcpu'];
+
 const nameOf = (vcpu: Vcpu) => ({ domid: vcpu.domain.id, vcpu: vcpu.id });
+
+/** Of a vcpu that may have gone with its domain. */
+const aliveName = (hv: Hypervisor, vcpu: Vcpu | null) =>
+  vcpu !== null && hv.domains[vcpu.domain.id] === vcpu.domain ? nameOf(vcpu) : null;
 
 /** Fields of the hypervisor that are numbers or flags. */
 const scalarsOf = (hv: Hypervisor): string[] =>
@@ -50,13 +57,14 @@ function takeBooks(machine: Machine): Books {
   const processor = new Uint8Array(CPU_STATE_SIZE);
   hv.cpu.saveState(processor);
   const { lastVcpu } = hv.scheduler;
-  const alive = lastVcpu !== null && hv.domains[lastVcpu.domain.id] === lastVcpu.domain;
+  park(hv);
   return {
     options: {
       memoryMiB: options.memoryMiB,
       seed: options.seed,
       wallClockSeconds: options.wallClockSeconds,
       costs: { ...hv.costs },
+      cpus: hv.pcpus.length,
     },
     replay: options.replay?.remaining ?? null,
     inputLog: machine.inputLog.entries,
@@ -64,7 +72,12 @@ function takeBooks(machine: Machine): Books {
     instructions: hv.cpu.instructions,
     processor,
     current: hv.current && nameOf(hv.current),
-    lastVcpu: alive ? nameOf(lastVcpu) : null,
+    lastVcpu: aliveName(hv, lastVcpu),
+    cpus: hv.pcpus.map((cpu) => ({
+      state: takeState(cpu, CPU_WITHOUT),
+      current: aliveName(hv, cpu.current),
+      lastVcpu: aliveName(hv, cpu.lastVcpu),
+    })),
     queue: hv.scheduler.queue.map(nameOf),
     scheduler: takeState(hv.scheduler, SCHEDULER_WITHOUT),
     hypervisor: Object.fromEntries(scalarsOf(hv).map((name) => [name, hv[name as keyof Hypervisor]])),
@@ -133,9 +146,11 @@ export function loadLab(file: Uint8Array, print: ConsoleSink): Result<Machine, S
   }
 }
 
-function makeMachine({ options, replay }: Books, print: ConsoleSink): Machine {
+function makeMachine({ options, replay, cpus }: Books, print: ConsoleSink): Machine {
   const { memoryMiB, seed, wallClockSeconds } = options;
   if (memoryMiB < 2 || memoryMiB > 1024) throw new DoesNotFit(`a machine of ${memoryMiB} MiB`);
+  if (options.cpus < 1 || options.cpus > MOST_CPUS || cpus.length !== options.cpus)
+    throw new DoesNotFit(`a machine of ${options.cpus} CPUs`);
   const names = Object.keys(COST_DOCS);
   const costs = options.costs;
   if (!isPlainObject(costs) || names.some((name) => !Number.isSafeInteger(costs[name])))
@@ -146,6 +161,7 @@ function makeMachine({ options, replay }: Books, print: ConsoleSink): Machine {
       seed,
       wallClockSeconds,
       costs: costs as unknown as Costs,
+      cpus: options.cpus,
       replay: replay === null ? undefined : new InputReplay({ entries: replay }),
     },
     print,
@@ -180,7 +196,10 @@ function giveBooks(machine: Machine, books: Books): void {
   }
   giveState(pick(hv, scalarsOf(hv)), books.hypervisor, 'the hypervisor');
   Object.assign(hv, books.hypervisor);
+  // What a caller wanted of a run ends with it.
   hv.running = false;
+  hv.instructionLimit = Number.POSITIVE_INFINITY;
+  hv.breakOn = 0;
   for (const saved of books.domains) giveDomain(hv, saved);
   giveState(hv.devices, books.devices, 'the devices');
 
@@ -189,6 +208,14 @@ function giveBooks(machine: Machine, books: Books): void {
   for (const name of books.queue) scheduler.queue.push(findVcpu(hv, name));
   scheduler.lastVcpu = books.lastVcpu && findVcpu(hv, books.lastVcpu);
   hv.current = books.current && findVcpu(hv, books.current);
+  for (const [id, saved] of books.cpus.entries()) {
+    const pcpu = hv.pcpus[id]!;
+    giveState(pcpu, saved.state, `CPU ${id}`, CPU_WITHOUT);
+    pcpu.current = saved.current && findVcpu(hv, saved.current);
+    pcpu.lastVcpu = saved.lastVcpu && findVcpu(hv, saved.lastVcpu);
+  }
+  if (hv.pcpus.some((pcpu, id) => pcpu.id !== id) || hv.turn >= hv.pcpus.length)
+    throw new DoesNotFit('the turn is of a CPU that does not exist');
   machine.inputLog.entries.push(...books.inputLog);
   const served = new Set(books.toolstack.domains.map((each) => each.domid));
   if (

@@ -13,6 +13,7 @@ import { Machine, type MachineOptions } from './machine.ts';
 import { restoreDomain } from './restore-domain.ts';
 import { saveDomain } from './save-domain.ts';
 import type { SaveFileError } from './save-file.ts';
+import { loadLab } from './save-lab.ts';
 
 /** Of a console's text, the newest part that is kept. */
 const CONSOLE_KEPT = 4 * 1024 * 1024;
@@ -71,6 +72,19 @@ export class Session {
       print(domid, bytes, emergency);
     };
     this.#machine = typeof start === 'function' ? start(this.#print) : new Machine(start, this.#print);
+  }
+
+  /** A saved lab that goes on. */
+  static resume(file: Uint8Array, print: ConsoleSink): Result<Session, SaveFileError> {
+    // Nothing is printed before the machine runs.
+    let sink: ConsoleSink = () => {};
+    const loaded = loadLab(file, (...printed) => sink(...printed));
+    if (!loaded.ok) return loaded;
+    const session = new Session((keep) => {
+      sink = keep;
+      return loaded.value;
+    }, print);
+    return { ok: true, value: session };
   }
 
   /** Another one after `restoreSuspended`. */
