@@ -37,6 +37,7 @@ void test_vcpus(void) {
 	expect("an unreadable context", HYPERVISOR_vcpu_op(VCPUOP_initialise, 0, UNMAPPED_ADDRESS), -EFAULT);
 
 	row("VCPUOP_get_runstate_info");
+	sleep_until(system_time() + MILLISECONDS(1));
 	u64 before = system_time();
 	expect("vcpu 0", HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, 0, &info), 0);
 	u64 after = system_time();
