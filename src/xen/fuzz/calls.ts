@@ -385,7 +385,11 @@ function mmuextBatch(context: Context, call: Call): void {
     else if (cmd === 4) arg1 = pinned(context);
     else if (cmd === 5) {
       const level = guest.domain.entryBytes === 4 ? TYPE_l2 : TYPE_l3;
-      arg1 = random.chance(25) ? guest.root : values.tableMfn(context, level);
+      // 3.0.2 ends a domain whose root is refused: it gets one that is in use already, mostly.
+      const careful = guest.domain.personality === '3.0.2' && random.chance(85);
+      if (careful) arg1 = random.chance(50) ? guest.root : guest.ownFrame(random, level);
+      else arg1 = random.chance(25) ? guest.root : values.tableMfn(context, level);
+      if (careful && context.hv.frames.type[arg1] !== level) arg1 = guest.root;
     } else if (cmd >= 6 && cmd <= 13) {
       arg1 = values.va(context);
       if (cmd === 13 && random.chance(80)) arg1 = guest.dataPage(random);
@@ -418,14 +422,16 @@ function setGdtCall(context: Context, call: Call): void {
 }
 
 const DESCRIPTORS = [
-  0, 0x00cf_9a00, 0x00cf_9200, 0x00cf_f200, 0x00cf_fa00, 0x0000_8c00, 0x0000_8900, 0x00cf_b600,
+  0, 0x00cf_9a00, 0x00cf_9200, 0x00cf_f200, 0x00cf_fa00, 0x0000_8c00, 0x0000_ec00, 0x0000_8900, 0x00cf_b600,
 ];
+/** Low words whose upper half is a selector that a gate may have, or must not. */
+const GATES = [0xe019_1000, 0x0008_1000, 0x000c_1000, 0xe018_1000, 0xe021_1000];
 function updateDescriptorCall(context: Context, call: Call): void {
   const { random } = context;
   const frame = random.chance(50) ? values.mfn(context, 5) : values.mfn(context);
   const maddr = frame * 4096 + random.below(512) * 8 + (random.chance(3) ? random.below(8) : 0);
   const high = random.chance(85) ? random.pick(DESCRIPTORS) : random.next();
-  const low = random.chance(80) ? 0xffff : random.next();
+  const low = random.chance(60) ? 0xffff : random.chance(60) ? random.pick(GATES) : random.next();
   call.args = [maddr >>> 0, random.chance(99) ? Math.floor(maddr / 0x1_0000_0000) : random.next(), low, high];
 }
 
