@@ -6,7 +6,9 @@ import { AF, CF, OF, PF, packFlags, SF, ZF } from '../flags.ts';
 import { RARE_NEXT, type RareFunction, type RareMachine, type RareStatus } from './rare.ts';
 
 const VECTOR_DE = 0;
-const AX = 0, AL = 0, AH = 4;
+const AX = 0,
+  AL = 0,
+  AH = 4;
 
 /** SF, ZF and PF of a byte. */
 const resultBits = (byte: number): number => {
