@@ -156,6 +156,50 @@ export class LabActions {
     }
   }
 
+  /** A saved lab replaces the machine; a domain's file becomes one more domain. */
+  async openSaved(file: File): Promise<void> {
+    const title = `${file.name} was not opened`;
+    const mode = this.#store.getState().views.machine?.mode;
+    try {
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      const opened = await this.#client.call<Opened>(async (api) => api.open(transferring(bytes, bytes)));
+      if (!opened.ok) return this.fail(title, opened.error);
+      const { kind, domids } = opened.value;
+      if (kind === 'lab') this.#newGeneration();
+      const domid = domids[0] ?? null;
+      this.#store.setState({ selection: { domid, vcpu: 0 }, screen: 'lab', dialog: 'none', error: null });
+      this.say(
+        kind === 'lab' ? `${file.name} is open, paused as it was saved.` : `${file.name} is domain ${domid}.`,
+      );
+      // The views of the machine before are gone; those of this one are asked for again.
+      this.#subscribed = '';
+      this.#subscribe();
+      if (kind === 'domain' && (mode === undefined || mode === 'empty' || mode === 'ended')) await this.run();
+    } catch (error) {
+      this.fail(title, { code: 'worker-gone', message: messageOf(error) });
+    }
+  }
+
+  /** The lab as a file of the user's. */
+  async saveLab(): Promise<void> {
+    const saved = await this.#send<Saved>(async (api) => api.save());
+    if (saved === undefined) return;
+    if (!saved.ok) return this.fail('The lab was not saved', saved.error);
+    download('lab.ringside', saved.value);
+    this.say('The lab is saved as lab.ringside.');
+  }
+
+  /** A domain that suspended itself goes on, as another domain on other frames. */
+  async restore(domid: number): Promise<void> {
+    const mode = this.#store.getState().views.machine?.mode;
+    const restored = await this.#send<Result<{ domid: number }>>(async (api) => api.restore(domid));
+    if (restored === undefined) return;
+    if (!restored.ok) return this.fail('The domain does not go on', restored.error);
+    this.select(restored.value.domid);
+    this.say(`The domain goes on as domain ${restored.value.domid}.`);
+    if (mode === 'ended') await this.run();
+  }
+
   async #fetch(title: string, path: string): Promise<Uint8Array | null> {
     const fetched = await fetchImage(path, (received, total) =>
       this.#store.setState({
@@ -225,8 +269,10 @@ export class LabActions {
     );
   }
 
-  openFiles(list: readonly File[]): void {
+  /** Dropped or chosen: what was saved is opened at once, a kernel is asked about first. */
+  async openFiles(list: readonly File[]): Promise<void> {
     const [kernel = null, ramdisk = null] = list;
+    if (kernel !== null && (await wasSaved(kernel))) return this.openSaved(kernel);
     this.#store.setState({ files: { kernel, ramdisk }, dialog: 'open', error: null });
   }
 
@@ -313,6 +359,24 @@ export class LabActions {
       return undefined;
     }
   }
+}
+
+type Saved = Result<Uint8Array>;
+type Opened = Awaited<ReturnType<LabApi['open']>>;
+
+/** Does a file begin as all that the lab saves? Everything else about it is the engine's to say. */
+async function wasSaved(file: File): Promise<boolean> {
+  return (await file.slice(0, 8).text()) === 'RINGSIDE';
+}
+
+function download(name: string, bytes: Uint8Array): void {
+  const url = URL.createObjectURL(new Blob([bytes.slice()], { type: 'application/octet-stream' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser has taken hold of it by then.
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -173,3 +173,27 @@ describe('the palette', () => {
     expect(listener).toHaveBeenCalledOnce();
   });
 });
+
+describe('files', () => {
+  it('a lab can be saved, a suspended domain can go on', () => {
+    const { store, done, commands, press } = setup();
+    const command = (id: string) => commands.find((c) => c.id === id)!;
+    expect(command('save').disabled(store.getState())).toBe('The engine is starting.');
+    store.setState({
+      views: {
+        machine: machine('ended'),
+        domains: { view: 'domains', domains: [domain(1, 'powered off'), domain(2, null)] },
+      },
+    });
+    expect(command('save').disabled(store.getState())).toBeNull();
+    expect(press('s', { ctrlKey: true })).toBe('save');
+    expect(command('restore').disabled(store.getState())).toBe('No domain has suspended itself.');
+    const domains = [domain(1, 'suspended'), domain(2, 'suspended'), domain(3, null)];
+    store.setState({ views: { domains: { view: 'domains', domains } }, selection: { domid: 1, vcpu: 0 } });
+    command('restore').perform();
+    store.setState({ selection: { domid: 3, vcpu: 0 } });
+    command('restore').perform();
+    command('save').perform();
+    expect(done).toEqual(['restore 1', 'restore 2', 'saveLab']);
+  });
+});

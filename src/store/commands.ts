@@ -57,6 +57,13 @@ function whyNoDebugKey(s: LabState): string | null {
   return selected.ending === null ? null : 'The selected domain has ended.';
 }
 
+/** The selected domain if it has suspended itself, else the newest that has. */
+function suspendedDomain(s: LabState): number | null {
+  const suspended = (s.views.domains?.domains ?? []).filter((d) => d.ending?.startsWith('suspended'));
+  const selected = suspended.find((d) => d.domid === s.selection.domid);
+  return (selected ?? suspended.at(-1))?.domid ?? null;
+}
+
 export function speedLabel(speed: number): string {
   if (speed === 0) return 'unlimited';
   if (speed === 1) return 'real time';
@@ -251,8 +258,26 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
       perform: () => actions.selectNeighbour(-1),
     },
     {
+      id: 'save',
+      label: 'Save the lab as a file',
+      group: 'Machine',
+      key: 'Mod+s',
+      disabled: (s) => (s.views.machine === undefined ? 'The engine is starting.' : null),
+      perform: () => void actions.saveLab(),
+    },
+    {
+      id: 'restore',
+      label: 'Let the suspended domain go on, on other frames',
+      group: 'Domains',
+      disabled: (s) => (suspendedDomain(s) === null ? 'No domain has suspended itself.' : null),
+      perform: () => {
+        const domid = suspendedDomain(store.getState());
+        if (domid !== null) void actions.restore(domid);
+      },
+    },
+    {
       id: 'open',
-      label: 'Open a kernel of your own',
+      label: 'Open a kernel or a saved lab',
       group: 'Domains',
       key: 'o',
       disabled: NEVER_DISABLED,

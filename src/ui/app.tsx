@@ -82,7 +82,7 @@ function useDroppedFiles(): boolean {
       event.preventDefault();
       setDragging(false);
       const files = [...(event.dataTransfer?.files ?? [])];
-      if (files.length > 0) actions.openFiles(files);
+      if (files.length > 0) void actions.openFiles(files);
     };
     addEventListener('dragover', over);
     addEventListener('dragleave', leave);

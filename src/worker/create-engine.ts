@@ -1,7 +1,11 @@
 /** The real engine behind the lab's interface: a machine, and the views that inspect/ makes of it. */
+import type { Result } from '../base/result.ts';
 import { makeView } from '../inspect/view.ts';
 import { Machine } from '../machine/machine.ts';
-import type { CreateEngine, Engine, EngineFacts, EngineQuery, EngineRun } from './engine.ts';
+import { restoreDomain } from '../machine/restore-domain.ts';
+import { saveDomain } from '../machine/save-domain.ts';
+import { loadLab, saveLab } from '../machine/save-lab.ts';
+import type { CreateEngine, Engine, EngineFacts, EngineQuery, EngineRun, OpenEngine } from './engine.ts';
 import type { PressKind, StepKind, View } from './protocol.ts';
 
 class MachineEngine implements Engine {
@@ -29,6 +33,19 @@ class MachineEngine implements Engine {
   }
   destroyDomain(domid: number): void {
     this.#machine.destroyDomain(domid);
+  }
+  get domids(): number[] {
+    return this.#machine.domains.map((domain) => domain.id);
+  }
+  save(): Uint8Array {
+    return saveLab(this.#machine);
+  }
+  restore(file: Uint8Array): Result<{ domid: number }> {
+    return restoreDomain(this.#machine, file);
+  }
+  restoreSuspended(domid: number): Result<{ domid: number }> {
+    const image = saveDomain(this.#machine, domid);
+    return image.ok ? this.restore(image.value) : image;
   }
   input(domid: number, bytes: Uint8Array): void {
     this.#machine.input(domid, bytes);
@@ -61,3 +78,8 @@ class MachineEngine implements Engine {
 
 export const createEngine: CreateEngine = (settings, print) =>
   new MachineEngine(new Machine(settings, print));
+
+export const openEngine: OpenEngine = (file, print) => {
+  const loaded = loadLab(file, print);
+  return loaded.ok ? { ok: true, value: new MachineEngine(loaded.value) } : loaded;
+};

@@ -28,6 +28,12 @@ export interface Engine {
   readonly ended: boolean;
   addDomain(request: DomainRequest): Result<{ domid: number }>;
   destroyDomain(domid: number): void;
+  readonly domids: number[];
+  save(): Uint8Array;
+  /** A domain's file becomes a domain. */
+  restore(file: Uint8Array): Result<{ domid: number }>;
+  /** A domain that suspended itself goes on as another one. */
+  restoreSuspended(domid: number): Result<{ domid: number }>;
   input(domid: number, bytes: Uint8Array): void;
   press(press: PressKind, domid: number): void;
   run(untilNs: number): EngineRun;
@@ -42,3 +48,6 @@ export interface Engine {
 export type Print = (domid: number, bytes: Uint8Array, emergency: boolean) => void;
 
 export type CreateEngine = (settings: MachineSettings, print: Print) => Engine;
+
+/** An engine as it was saved. */
+export type OpenEngine = (file: Uint8Array, print: Print) => Result<Engine>;

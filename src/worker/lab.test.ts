@@ -1,6 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Result } from '../base/result.ts';
+import type { Print } from './engine.ts';
 import { type Host, Lab } from './lab.ts';
-import type { ConsoleChunk, DomainRequest, MachineView, Snapshot, ViewQuery } from './protocol.ts';
+import type {
+  ConsoleChunk,
+  DomainRequest,
+  MachineSettings,
+  MachineView,
+  Snapshot,
+  ViewQuery,
+} from './protocol.ts';
 import { FakeEngine } from './testing/fake-engine.ts';
 
 /** A host whose clock moves only when the test, or the engine's work, moves it. */
@@ -61,11 +70,18 @@ function setup() {
   const engines: FakeEngine[] = [];
   const snapshots: Snapshot[] = [];
   const chunks: ConsoleChunk[] = [];
-  const lab = new Lab((settings, print) => {
+  const create = (settings: MachineSettings, print: Print) => {
     const engine = new FakeEngine(settings, print);
     engines.push(engine);
     return engine;
-  }, host);
+  };
+  const open = (file: Uint8Array, print: Print): Result<FakeEngine> => {
+    if (file.length === 0) return { ok: false, error: { code: 'truncated', message: 'The file ends.' } };
+    const engine = create({ memoryMiB: 16, seed: 1, wallClockSeconds: 0 }, print);
+    for (const name of new TextDecoder().decode(file).split(',')) engine.domains.push(name);
+    return { ok: true, value: engine };
+  };
+  const lab = new Lab(create, open, host);
   const face = { acknowledges: true, showsText: true };
   return {
     host,
@@ -311,5 +327,46 @@ describe('snapshots', () => {
     await t.host.until(at + 1000);
     expect(t.snapshots.length - before).toBeLessThanOrEqual(1000 / 16 + 2);
     expect(t.snapshots.length - before).toBeGreaterThan(10);
+  });
+});
+
+describe('files', () => {
+  it('a saved lab takes the place of the machine and stands still', async () => {
+    await t.lab.boot(request('one'));
+    await t.lab.boot(request('two'));
+    await t.lab.run();
+    await t.host.until(t.host.now + 40);
+    const saved = await t.lab.save();
+    expect(t.machine().mode).toBe('running');
+    const before = t.engine;
+    const left = before.now;
+    const opened = await t.lab.open(saved.ok ? saved.value : new Uint8Array());
+    expect(opened).toEqual({ ok: true, value: { kind: 'lab', domids: [1, 2] } });
+    expect(t.engine).not.toBe(before);
+    expect(t.machine()).toMatchObject({ mode: 'paused', reason: 'paused as it was saved', memoryMiB: 16 });
+    await t.lab.run();
+    await t.host.until(t.host.now + 20);
+    expect(t.engine.now).toBeGreaterThan(0);
+    expect(before.now).toBe(left);
+  });
+
+  it('a refused file leaves the machine as it is, running', async () => {
+    await t.lab.boot(request());
+    await t.lab.run();
+    const before = t.engine;
+    expect((await t.lab.open(new Uint8Array())).ok).toBe(false);
+    await t.host.until(t.host.now + 40);
+    expect(t.engine).toBe(before);
+    expect(before.now).toBeGreaterThan(0);
+    expect(t.machine().mode).toBe('running');
+  });
+
+  it("a domain's file, and a domain that suspended itself, become one more domain", async () => {
+    const file = new TextEncoder().encode('RINGSIDEDOM traveller');
+    expect(await t.lab.open(file)).toEqual({ ok: true, value: { kind: 'domain', domids: [1] } });
+    expect(t.engine.domains).toEqual(['traveller']);
+    expect(t.machine().mode).toBe('paused');
+    expect(await t.lab.restore(1)).toEqual({ ok: true, value: { domid: 2 } });
+    expect((await t.lab.restore(7)).ok).toBe(false);
   });
 });

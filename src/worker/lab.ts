@@ -4,8 +4,9 @@
  * that can still be looked at.
  */
 import type { Result } from '../base/result.ts';
+import { isSaveFile } from '../machine/save-file.ts';
 import { ConsoleOut } from './console-out.ts';
-import type { CreateEngine, Engine } from './engine.ts';
+import type { CreateEngine, Engine, OpenEngine } from './engine.ts';
 import { Pace } from './pace.ts';
 import type {
   ConsoleChunk,
@@ -45,6 +46,7 @@ export interface Host {
 
 export class Lab implements LabApi {
   readonly #create: CreateEngine;
+  readonly #open: OpenEngine;
   readonly #host: Host;
   readonly #pump: SnapshotPump;
   readonly #console = new ConsoleOut();
@@ -64,8 +66,9 @@ export class Lab implements LabApi {
   #searching = false;
   #rate: { at: number; instructions: number }[] = [];
 
-  constructor(create: CreateEngine, host: Host) {
+  constructor(create: CreateEngine, open: OpenEngine, host: Host) {
     this.#create = create;
+    this.#open = open;
     this.#host = host;
     this.#pump = new SnapshotPump(
       (query) => this.#view(query),
@@ -88,32 +91,64 @@ export class Lab implements LabApi {
   }
 
   async boot(request: DomainRequest): Promise<Result<{ domid: number }>> {
+    return this.#newDomain((engine) => engine.addDomain(request));
+  }
+
+  async restore(domid: number): Promise<Result<{ domid: number }>> {
+    return this.#newDomain((engine) => engine.restoreSuspended(domid));
+  }
+
+  #newDomain(make: (engine: Engine) => Result<{ domid: number }>): Result<{ domid: number }> {
     const engine = this.#engine;
-    if (engine === null)
-      return { ok: false, error: { code: 'no-machine', message: 'There is no machine yet.' } };
-    if (this.#failure !== null) {
-      return {
-        ok: false,
-        error: {
-          code: 'machine-failed',
-          message: 'The machine stopped on an error of the lab; reset it first.',
-        },
-      };
-    }
-    let booted: Result<{ domid: number }>;
+    if (engine === null) return NO_MACHINE;
+    if (this.#failure !== null) return MACHINE_FAILED;
+    let made: Result<{ domid: number }>;
     try {
-      booted = engine.addDomain(request);
+      made = make(engine);
     } catch (error) {
       this.#fail(error);
       return { ok: false, error: { code: 'engine-failed', message: messageOf(error) } };
     }
-    if (booted.ok && (this.#mode === 'empty' || this.#mode === 'ended')) {
+    if (made.ok && (this.#mode === 'empty' || this.#mode === 'ended')) {
       this.#setMode('paused', 'paused before the first instruction');
     }
     this.#console.flush();
     if (this.#moving) this.#wake();
     this.#pump.pump(true);
-    return booted;
+    return made;
+  }
+
+  async save(): Promise<Result<Uint8Array>> {
+    if (this.#engine === null) return NO_MACHINE;
+    if (this.#failure !== null) return MACHINE_FAILED;
+    try {
+      return { ok: true, value: this.#engine.save() };
+    } catch (error) {
+      return { ok: false, error: { code: 'engine-failed', message: messageOf(error) } };
+    }
+  }
+
+  async open(file: Uint8Array): Promise<Result<{ kind: 'lab' | 'domain'; domids: number[] }>> {
+    if (isSaveFile(file, 'DOM ')) {
+      const restored = this.#newDomain((engine) => engine.restore(file));
+      return restored.ok ? { ok: true, value: { kind: 'domain', domids: [restored.value.domid] } } : restored;
+    }
+    const opened = this.#open(file, (domid, bytes, emergency) =>
+      this.#console.print(domid, bytes, emergency),
+    );
+    if (!opened.ok) return opened;
+    this.#stopMoving();
+    const engine = opened.value;
+    this.#engine = engine;
+    this.#settings = { ...this.#settings, memoryMiB: engine.facts().memoryMiB };
+    this.#failure = null;
+    this.#rate = [];
+    if (engine.domainCount === 0) this.#setMode('empty', 'no domain yet');
+    else if (engine.ended) this.#setMode('ended', 'every domain has ended');
+    else this.#setMode('paused', 'paused as it was saved');
+    this.#pump.forget();
+    this.#pump.pump(true);
+    return { ok: true, value: { kind: 'lab', domids: engine.domids } };
   }
 
   async destroy(domid: number): Promise<void> {
@@ -387,5 +422,17 @@ export class Lab implements LabApi {
     };
   }
 }
+
+const NO_MACHINE = {
+  ok: false,
+  error: { code: 'no-machine', message: 'There is no machine yet.' },
+} as const;
+const MACHINE_FAILED = {
+  ok: false,
+  error: {
+    code: 'machine-failed',
+    message: 'The machine stopped on an error of the lab; reset it first.',
+  },
+} as const;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -38,6 +38,15 @@ export interface LabApi {
   /** Builds a domain and leaves it unpaused; the machine keeps running or stays paused. */
   boot(request: DomainRequest): Promise<Result<{ domid: number }>>;
   destroy(domid: number): Promise<void>;
+  /** The whole lab as a file; the machine goes on as it was. */
+  save(): Promise<Result<Uint8Array>>;
+  /**
+   * A saved lab takes the place of the machine, and stands still; a suspended domain's file becomes one more domain.
+   * A refused file changes nothing.
+   */
+  open(file: Uint8Array): Promise<Result<{ kind: 'lab' | 'domain'; domids: number[] }>>;
+  /** A domain that suspended itself goes on as a new domain of the same machine, on other frames. */
+  restore(domid: number): Promise<Result<{ domid: number }>>;
   run(): Promise<void>;
   /** Resolves when the machine stands still. */
   pause(): Promise<void>;
@@ -293,7 +302,7 @@ export interface TraceRow {
   at: number;
   domid: number;
   vcpu: number;
-  kind: 'hypercall' | 'exception' | 'upcall' | 'switch' | 'emulate' | 'virq' | 'event' | 'domain';
+  kind: 'hypercall' | 'exception' | 'upcall' | 'switch' | 'emulate' | 'virq' | 'event' | 'domain' | 'pirq';
   text: string;
   result: string;
   refused: boolean;

@@ -1,7 +1,7 @@
 /** The worker: exposes the lab. */
 import * as Comlink from 'comlink';
-import { createEngine } from './create-engine.ts';
+import { createEngine, openEngine } from './create-engine.ts';
 import { workerHost } from './host.ts';
 import { Lab } from './lab.ts';
 
-Comlink.expose(new Lab(createEngine, workerHost()));
+Comlink.expose(new Lab(createEngine, openEngine, workerHost()));

@@ -43,6 +43,23 @@ export class FakeEngine implements Engine {
     this.domains[domid - 1] = null;
   }
 
+  get domids(): number[] {
+    return this.domains.flatMap((name, index) => (name === null ? [] : [index + 1]));
+  }
+  save(): Uint8Array {
+    return new TextEncoder().encode(this.domains.join());
+  }
+  restore(file: Uint8Array): Result<{ domid: number }> {
+    this.domains.push(new TextDecoder().decode(file.subarray(12)));
+    return { ok: true, value: { domid: this.domains.length } };
+  }
+  restoreSuspended(domid: number): Result<{ domid: number }> {
+    const name = this.domains[domid - 1];
+    if (!name) return { ok: false, error: { code: 'not-saveable', message: 'There is none.' } };
+    this.domains.push(name);
+    return { ok: true, value: { domid: this.domains.length } };
+  }
+
   input(domid: number, bytes: Uint8Array): void {
     this.typed.push(`${domid}:${new TextDecoder().decode(bytes)}`);
     this.idleUntil = 0;

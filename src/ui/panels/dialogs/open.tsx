@@ -88,9 +88,13 @@ function OpenForm() {
     <form className={css['form']} onSubmit={(event) => void boot(event)}>
       <FileField
         label="Kernel"
-        hint="ELF, or gzip of one"
+        hint="ELF, or gzip of one; or a saved lab"
         file={kernel}
-        choose={(file) => labStore.setState((s) => ({ files: { ...s.files, kernel: file } }))}
+        choose={(file) =>
+          file === null
+            ? labStore.setState((s) => ({ files: { ...s.files, kernel: null } }))
+            : void actions.openFiles(files.ramdisk === null ? [file] : [file, files.ramdisk])
+        }
       />
       <FileField
         label="Ramdisk"

@@ -94,7 +94,7 @@ function Intro() {
           onChange={(event) => {
             const files = [...(event.target.files ?? [])];
             event.target.value = '';
-            if (files.length > 0) actions.openFiles(files);
+            if (files.length > 0) void actions.openFiles(files);
           }}
         />
         <button
