@@ -25,7 +25,7 @@ struct evtchn_bind_pirq { u32 pirq, flags, port; };
 #define PHYSDEVOP_eoi 12
 #define XENNMI_register_callback 0
 #define XENNMI_unregister_callback 1
-#define HYPERCALL_nmi_op_ 28
+#define HYPERCALL_nmi_op 28
 
 #define RTC_IRQ 8
 #define UART_IRQ 4
@@ -349,7 +349,7 @@ void guest_main(void) {
 	printf("io: %s domain\n", is_initial_domain() ? "the initial" : "an ordinary");
 	get_io_privilege();
 	if (is_initial_domain()) {
-		must(hypercall2(HYPERCALL_nmi_op_, XENNMI_register_callback, &callback), "XENNMI_register_callback");
+		must(hypercall2(HYPERCALL_nmi_op, XENNMI_register_callback, &callback), "XENNMI_register_callback");
 		show_time_of_day();
 		use_clock();
 		use_uart();
@@ -362,7 +362,7 @@ void guest_main(void) {
 			sleep_until(system_time() + MILLISECONDS(10));
 		printf("nmi: %d taken\n", nmis);
 		check(wanted_nmis == 0 || nmi_reasons == 4, "the reason is unknown, as a button's is");
-		must(hypercall2(HYPERCALL_nmi_op_, XENNMI_unregister_callback, NULL), "XENNMI_unregister_callback");
+		must(hypercall2(HYPERCALL_nmi_op, XENNMI_unregister_callback, NULL), "XENNMI_unregister_callback");
 	} else
 		ordinary_domain();
 	while (debug_events < wanted_debug)

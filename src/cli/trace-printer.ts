@@ -6,8 +6,8 @@ import type { TraceKind } from './options.ts';
 
 const KINDS: Record<TraceKind, readonly TraceRow['kind'][]> = {
   hypercalls: ['hypercall'],
-  traps: ['exception', 'upcall', 'emulate', 'virq'],
-  all: ['hypercall', 'exception', 'upcall', 'emulate', 'virq', 'event', 'switch', 'domain'],
+  traps: ['exception', 'upcall', 'emulate', 'virq', 'pirq'],
+  all: ['hypercall', 'exception', 'upcall', 'emulate', 'virq', 'pirq', 'event', 'switch', 'domain'],
 };
 
 export class TracePrinter {

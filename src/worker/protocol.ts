@@ -326,5 +326,9 @@ export interface HypercallsView {
     calls: number;
     refused: number;
     doc: string;
+    /** Registers, or the fields of the sub-operation's struct: `remote_dom, remote_port, out local_port`. */
+    args: string;
+    /** In the ABI, but answered with -ENOSYS, and why. */
+    notOffered: string | null;
   }[];
 }

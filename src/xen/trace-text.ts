@@ -19,6 +19,7 @@ import {
   TRACE_event,
   TRACE_exception,
   TRACE_hypercall,
+  TRACE_pirq,
   TRACE_switch,
   TRACE_upcall,
   TRACE_virq,
@@ -130,6 +131,8 @@ export function traceText(trace: Trace, slot: number): string {
       return `VIRQ ${VIRQ_NAMES[number] ?? number} on port ${sub}`;
     case TRACE_event:
       return `event from port ${number} to d${trace.result[slot]} port ${sub}`;
+    case TRACE_pirq:
+      return `PIRQ ${number} on port ${sub}`;
     case TRACE_domain:
       return `domain ended, reason ${number}`;
     default:

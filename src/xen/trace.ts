@@ -8,6 +8,8 @@
  *   result   EAX                  error code  port?    -             value     -      remote domid   -
  *   words    EBX ECX EDX ESI EDI EBP; of sub-operations with a struct: the first six words of the struct
  *   eip      of the instruction, where there is one
+ *
+ * pirq as virq; its number is the line.
  */
 import type { Refusal } from './refusal.ts';
 
@@ -19,6 +21,7 @@ export const TRACE_emulate = 4;
 export const TRACE_virq = 5;
 export const TRACE_event = 6;
 export const TRACE_domain = 7;
+export const TRACE_pirq = 8;
 export const TRACE_KIND_NAMES = [
   'hypercall',
   'exception',
@@ -28,6 +31,7 @@ export const TRACE_KIND_NAMES = [
   'virq',
   'event',
   'domain',
+  'pirq',
 ] as const;
 
 export const TRACE_WORDS = 6;

@@ -11,6 +11,7 @@ import {
   ScriptedMachine,
   spend,
 } from '../testing/scripted-machine.ts';
+import { traceText } from '../trace-text.ts';
 import { BUTTON_IRQ, BUTTON_PORT } from './lab-button.ts';
 import { civilDate, RTC_DATA_PORT, RTC_INDEX_PORT, RTC_IRQ } from './rtc.ts';
 import { UART_BASE, UART_IRQ } from './uart16550.ts';
@@ -107,6 +108,9 @@ describe.each(['3.0.2', '4.17'] as const)('EVTCHNOP_bind_pirq, %s', (personality
       const ports = heard(g);
       g.hv.devices.button.press(g.hv);
       const port = yield* bound(g, BUTTON_IRQ);
+      const { trace } = g.hv;
+      const told = Array.from({ length: 3 }, (_, i) => traceText(trace, trace.slotOf(trace.total - 3 + i)));
+      expect(told).toContain(`PIRQ ${BUTTON_IRQ} on port ${port}`);
       yield spend(1);
       expect(ports).toEqual([port]);
     }, personality);

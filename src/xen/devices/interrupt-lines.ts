@@ -8,6 +8,7 @@ import { EBUSY, EEXIST, EINVAL } from '../abi/errno.ts';
 import type { Domain } from '../domain.ts';
 import { setPending } from '../evtchn.ts';
 import type { Hypervisor } from '../hypervisor.ts';
+import { TRACE_pirq } from '../trace.ts';
 import { portMasked } from '../vcpu-info.ts';
 
 const MOST_SHARERS = 7;
@@ -142,7 +143,18 @@ export class InterruptLines {
     for (const binding of line.bindings) {
       if (line.level) binding.inService = true;
       const domain = hv.domains[binding.domid];
-      if (domain !== undefined) setPending(hv, domain, binding.port);
+      if (domain === undefined) continue;
+      hv.trace.record(
+        hv.now(),
+        TRACE_pirq,
+        domain.id,
+        domain.portVcpu[binding.port]!,
+        line.irq,
+        binding.port,
+        0,
+        0,
+      );
+      setPending(hv, domain, binding.port);
     }
   }
 }
