@@ -1,19 +1,18 @@
-/* events.c: taking upcalls, and the calls that make and use ports. Everything here runs on vcpu 0. */
+/* events.c: taking upcalls, and the calls that make and use ports. Each vcpu has its own mask and pending byte. */
 #include "events.h"
 #include "guest.h"
 #include "hypercall.h"
+#include "smp.h"
 #include "trap.h"
 
 static event_handler handlers[1024];
+/* Pending bits lie in words that all vcpus share: which ports are whose. vcpu 0 has those that nobody else was given. */
+static u32 owned[MAX_VCPUS][32];
 void (*after_upcall)(struct regs *regs);
 
-static volatile struct vcpu_info *vcpu(void) { return &shared_info()->vcpu_info[0]; }
+static volatile struct vcpu_info *vcpu(void) { return &shared_info()->vcpu_info[this_vcpu()]; }
 static volatile struct shared_info *shared(void) { return shared_info(); }
 
-static inline u32 exchange(volatile u32 *word, u32 value) {
-	__asm__ volatile("xchgl %0, %1" : "+r"(value), "+m"(*word) : : "memory");
-	return value;
-}
 static inline void clear_bit(volatile u32 *words, u32 bit) {
 	__asm__ volatile("lock btrl %1, %0" : "+m"(*words) : "r"(bit) : "memory");
 }
@@ -34,7 +33,7 @@ void upcall(struct regs *regs) {
 		u32 word = lowest_bit(selector);
 		selector &= selector - 1;
 		u32 ready;
-		while ((ready = shared()->evtchn_pending[word] & ~shared()->evtchn_mask[word]) != 0) {
+		while ((ready = shared()->evtchn_pending[word] & ~shared()->evtchn_mask[word] & owned[this_vcpu()][word]) != 0) {
 			u32 port = word * 32 + lowest_bit(ready);
 			clear_bit(&shared()->evtchn_pending[word], port & 31);
 			if (handlers[port])
@@ -46,8 +45,10 @@ void upcall(struct regs *regs) {
 }
 
 void events_start(void) {
-	for (u32 i = 0; i < 32; i++)
+	for (u32 i = 0; i < 32; i++) {
 		shared()->evtchn_mask[i] = ~0u;
+		owned[0][i] = ~0u;
+	}
 	events_enable();
 }
 
@@ -103,10 +104,28 @@ void event_send(u32 port) {
 	must(event_channel_op(EVTCHNOP_send, &op, sizeof op), "EVTCHNOP_send");
 }
 
-u32 bind_virq(u32 virq) {
-	struct evtchn_bind_virq op = { virq, 0, 0 };
+/* A new port is masked: nobody looks at its bit yet. */
+static u32 give(u32 port, u32 vcpu_id) {
+	for (u32 id = 0; id < MAX_VCPUS; id++)
+		if (id == vcpu_id)
+			set_bit(&owned[id][port / 32], port & 31);
+		else
+			clear_bit(&owned[id][port / 32], port & 31);
+	return port;
+}
+
+u32 bind_virq_on(u32 virq, u32 vcpu_id) {
+	struct evtchn_bind_virq op = { virq, vcpu_id, 0 };
 	must(event_channel_op(EVTCHNOP_bind_virq, &op, sizeof op), "EVTCHNOP_bind_virq");
-	return op.port;
+	return give(op.port, vcpu_id);
+}
+
+u32 bind_virq(u32 virq) { return bind_virq_on(virq, 0); }
+
+u32 event_bind_ipi(u32 vcpu_id) {
+	struct evtchn_bind_ipi op = { vcpu_id, 0 };
+	must(event_channel_op(EVTCHNOP_bind_ipi, &op, sizeof op), "EVTCHNOP_bind_ipi");
+	return give(op.port, vcpu_id);
 }
 
 u32 event_alloc_unbound(u32 remote_dom) {

@@ -12,7 +12,7 @@ struct regs;
 
 typedef void (*event_handler)(u32 port);
 
-/* Masks every port and enables upcalls. */
+/* Everything about masks and upcalls is the calling vcpu's own. Masks every port and enables upcalls. */
 void events_start(void);
 void events_disable(void);
 /* Unmasks upcalls and takes what is pending at once. */
@@ -31,6 +31,9 @@ void event_unmask(u32 port);
 void event_clear(u32 port);
 void event_send(u32 port);
 u32 bind_virq(u32 virq);
+u32 bind_virq_on(u32 virq, u32 vcpu);
+/* A port that interrupts that vcpu whenever any vcpu of ours sends to it. */
+u32 event_bind_ipi(u32 vcpu);
 /* A port that waits for remote_dom to bind it. */
 u32 event_alloc_unbound(u32 remote_dom);
 u32 event_bind_interdomain(u32 remote_dom, u32 remote_port);

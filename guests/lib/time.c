@@ -6,9 +6,10 @@
 #include "events.h"
 #include "guest.h"
 #include "hypercall.h"
+#include "smp.h"
 
 volatile u32 timer_events;
-static u32 port;
+static u32 ports[MAX_VCPUS]; /* VIRQ_TIMER is bound by each vcpu for itself */
 
 static u64 tsc(void) {
 	u32 low, high;
@@ -17,7 +18,7 @@ static u64 tsc(void) {
 }
 
 u64 system_time(void) {
-	volatile struct vcpu_time_info *info = &shared_info()->vcpu_info[0].time;
+	volatile struct vcpu_time_info *info = &shared_info()->vcpu_info[this_vcpu()].time;
 	u64 since, time;
 	u32 version;
 	do {
@@ -38,16 +39,17 @@ u64 system_time(void) {
 
 static void tick(u32 p) {
 	(void)p;
-	timer_events++;
+	fetch_and_add(&timer_events, 1);
 }
 
 u32 timer_port(void) {
-	if (!port) {
-		port = bind_virq(VIRQ_TIMER);
-		event_set_handler(port, tick);
-		event_unmask(port);
+	u32 *port = &ports[this_vcpu()];
+	if (!*port) {
+		*port = bind_virq_on(VIRQ_TIMER, this_vcpu());
+		event_set_handler(*port, tick);
+		event_unmask(*port);
 	}
-	return port;
+	return *port;
 }
 
 void sleep_until(u64 deadline) {

@@ -20,6 +20,10 @@ typedef void (*trap_handler)(struct regs *);
 
 /* Installs the trap table and the event callbacks. */
 void traps_start(void);
+struct trap_info;
+/* What was installed, for further vcpus; address 0 ends it. */
+const struct trap_info *trap_table(void);
+extern void event_entry(void), failsafe_entry(void);
 /* Takes over one vector (0-19, 128); the handler before it is returned. NULL: a report, then a crash. */
 trap_handler trap_set_handler(u32 vector, trap_handler handler);
 /* Prints registers and what happened, and shuts the domain down as crashed. */

@@ -8,9 +8,9 @@
 #include "events.h"
 #include "guest.h"
 #include "hypercall.h"
+#include "smp.h"
 
 extern const u32 trap_stubs[][2];
-extern void event_entry(void), failsafe_entry(void);
 
 static trap_handler handlers[256];
 
@@ -20,8 +20,9 @@ static const char *const names[20] = {
 	"page fault", "reserved", "x87 error", "alignment", "machine check", "simd error",
 };
 
+static struct trap_info table[32]; /* address 0 ends it */
+
 void traps_start(void) {
-	static struct trap_info table[32];
 	u32 n = 0;
 	for (; trap_stubs[n][1]; n++) {
 		u32 vector = trap_stubs[n][0];
@@ -29,10 +30,11 @@ void traps_start(void) {
 		u32 mask = vector == 1 || vector == 14 ? TRAP_MASK_EVENTS : 0;
 		table[n] = (struct trap_info){ vector, dpl | mask, FLAT_KERNEL_CS, trap_stubs[n][1] };
 	}
-	table[n] = (struct trap_info){ 0, 0, 0, 0 }; /* address 0 ends the list */
 	must(HYPERVISOR_set_trap_table(table), "set_trap_table");
 	must(HYPERVISOR_set_callbacks(FLAT_KERNEL_CS, event_entry, FLAT_KERNEL_CS, failsafe_entry), "set_callbacks");
 }
+
+const struct trap_info *trap_table(void) { return table; }
 
 trap_handler trap_set_handler(u32 vector, trap_handler handler) {
 	trap_handler before = handlers[vector];
@@ -99,7 +101,7 @@ void trap_report(struct regs *regs) {
 	       regs->vector < ARRAY_LENGTH(names) ? names[regs->vector] : "?", regs->error, regs->cs & 3);
 	printf("eip %08x eflags %08x cs %04x", regs->eip, regs->eflags, regs->cs & 0xffff);
 	if (regs->vector == 14)
-		printf(" cr2 %08x", shared_info()->vcpu_info[0].cr2);
+		printf(" cr2 %08x", shared_info()->vcpu_info[this_vcpu()].cr2);
 	printf("\neax %08x ebx %08x ecx %08x edx %08x\nesi %08x edi %08x ebp %08x esp %08x\n", regs->eax, regs->ebx,
 	       regs->ecx, regs->edx, regs->esi, regs->edi, regs->ebp,
 	       from_user(regs) ? regs->esp : (u32)&regs->esp);

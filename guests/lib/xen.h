@@ -87,6 +87,10 @@ struct mmu_update {
 #define MMUEXT_NEW_BASEPTR 5
 #define MMUEXT_TLB_FLUSH_LOCAL 6
 #define MMUEXT_INVLPG_LOCAL 7
+#define MMUEXT_TLB_FLUSH_MULTI 8
+#define MMUEXT_INVLPG_MULTI 9
+#define MMUEXT_TLB_FLUSH_ALL 10
+#define MMUEXT_INVLPG_ALL 11
 #define MMUEXT_SET_LDT 13
 struct mmuext_op {
 	u32 cmd;
@@ -97,6 +101,7 @@ struct mmuext_op {
 #define UVMF_NONE 0
 #define UVMF_TLB_FLUSH 1
 #define UVMF_INVLPG 2
+#define UVMF_ALL 4 /* on every vcpu; or the address of a vcpu mask, aligned to 4 */
 
 /* ---- traps */
 #define TRAP_MASK_EVENTS 4 /* flags bit 2: enter with events masked */
@@ -153,6 +158,10 @@ struct evtchn_status {
 #define SHUTDOWN_crash 3
 struct sched_poll { u32 *ports; u32 nr_ports; u64 timeout; };
 
+#define VCPUOP_initialise 0
+#define VCPUOP_up 1
+#define VCPUOP_down 2
+#define VCPUOP_is_up 3
 #define VCPUOP_get_runstate_info 4
 #define VCPUOP_register_runstate_memory_area 5
 #define VCPUOP_stop_periodic_timer 7
