@@ -96,7 +96,9 @@ function runWindows(hv: Hypervisor, untilCycle: number): SliceResult {
   const { cpu, scheduler } = hv;
   const expired = watchdogExpired(hv);
   for (;;) {
-    if (hv.stopRequested || cpu.instructions >= hv.instructionLimit || machineTime(hv) >= untilCycle) {
+    const stop = hv.stopRequested || cpu.instructions >= hv.instructionLimit || machineTime(hv) >= untilCycle;
+    // When the last domain has ended, every CPU first lets go of its vcpu: the end does not depend on the cut either.
+    if (stop && (anybodyLives(hv) || everyCpuIdle(hv))) {
       hv.stopRequested = false;
       return { kind: 'ran', nextDeadline: earliestDeadline(hv) };
     }
