@@ -1,45 +1,68 @@
 /** Every hypercall and sub-operation with how often it was made and how often it was refused. Rows come from the table. */
 import type { HypercallsView } from '../worker/protocol.ts';
+import type { HypercallRow, SubOpRow } from '../xen/hypercalls/row.ts';
 import { HYPERCALLS } from '../xen/hypercalls/table.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { SUB_OPS } from '../xen/trace.ts';
+
+/** Registers of a call. */
+const argsOf = (row: HypercallRow): string => row.args.map((arg) => arg.name).join(', ');
+
+/** Fields of a sub-operation's struct, those that only come back marked; without a struct, the call's registers. */
+function subArgs(row: HypercallRow, sub: SubOpRow): string {
+  if (sub.arg === null) return argsOf(row);
+  return Object.entries(sub.arg.fields)
+    .map(([name, { direction }]) => (direction === 'in' ? name : `${direction} ${name}`))
+    .join(', ');
+}
+
+/** Calls whose sub-operations come in a list, several to a call: the call is a row of its own. */
+const isBatched = (row: HypercallRow): boolean =>
+  row.subOps !== undefined && row.subOpsBy === undefined && row.args[0]?.as === 'pointer';
 
 export function hypercallsView(hv: Hypervisor): HypercallsView {
   const { trace } = hv;
   const rows: HypercallsView['rows'] = [];
   for (const row of HYPERCALLS) {
-    let bySub = 0;
+    const { number, name } = row;
+    let calls = trace.calls[number]!;
+    let refused = trace.refusedCalls[number]!;
     for (const sub of row.subOps ?? []) {
-      const index = row.number * SUB_OPS + sub.number;
       // A number too large for the counters is counted with its hypercall only.
-      const calls = sub.number < SUB_OPS ? trace.subCalls[index]! : 0;
-      bySub += calls;
+      const counted = sub.number < SUB_OPS;
+      const index = number * SUB_OPS + sub.number;
+      const subCalls = counted ? trace.subCalls[index]! : 0;
+      const subRefused = counted ? trace.refusedSubCalls[index]! : 0;
+      if (!isBatched(row)) {
+        calls -= subCalls;
+        refused -= subRefused;
+      }
       rows.push({
-        number: row.number,
-        name: row.name,
+        number,
+        name,
         sub: sub.name,
         seed: sub.seed ?? null,
         vmi: sub.vmi ?? null,
-        calls,
-        refused: sub.number < SUB_OPS ? trace.refusedSubCalls[index]! : 0,
+        calls: subCalls,
+        refused: subRefused,
         doc: sub.doc,
+        args: subArgs(row, sub),
+        notOffered: sub.notOffered ?? row.notOffered ?? null,
       });
     }
     // Calls without a known sub-operation, or all of them where there is none.
-    const calls = trace.calls[row.number]!;
-    if (row.subOps === undefined || calls > bySub) {
-      const refusedBySub = rows
-        .filter((r) => r.number === row.number && r.sub !== null)
-        .reduce((sum, r) => sum + r.refused, 0);
+    if (row.subOps === undefined || calls > 0) {
       rows.push({
-        number: row.number,
-        name: row.name,
+        number,
+        name,
         sub: null,
         seed: row.seed ?? null,
         vmi: row.vmi ?? null,
-        calls: row.subOps === undefined ? calls : calls - bySub,
-        refused: trace.refusedCalls[row.number]! - refusedBySub,
+        calls,
+        refused,
         doc: row.doc,
+        args: argsOf(row),
+        notOffered: row.notOffered ?? null,
       });
     }
   }

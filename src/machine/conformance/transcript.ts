@@ -13,7 +13,7 @@ export const transcriptRuns = (): ConformanceRun[] =>
 export const transcriptName = (run: ConformanceRun): string =>
   `${imageName(run.image)}${run.privileged ? '-initial' : ''}.txt`;
 
-const JUDGED = / (ok|WRONG, expected .*)$|: (yes ok|no WRONG)$/;
+const JUDGED = / = .* (ok|WRONG(, expected .*)?)$/;
 const NOT_TRIED = /: not tried, /;
 
 /**

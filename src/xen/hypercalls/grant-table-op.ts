@@ -302,6 +302,12 @@ const STATUS_NAMES: Record<number, string> = {
 };
 
 function run(caller: Caller, args: Uint32Array): number {
+  const result = operation(caller, args);
+  caller.hv.trace.countSubCall(20, args[0]!, result < 0);
+  return result;
+}
+
+function operation(caller: Caller, args: Uint32Array): number {
   const { hv, domain, vcpu } = caller;
   const found = COMMANDS[args[0]!];
   const array = args[1]!;

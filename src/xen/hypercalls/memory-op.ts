@@ -326,12 +326,16 @@ function reservationSize(caller: Caller, op: number, pointer: number): number {
 }
 
 function run(caller: Caller, args: Uint32Array): number {
+  const bits = caller.domain.personality === '3.0.2' ? 4 : 6;
+  const op = args[0]! & ((1 << bits) - 1);
+  const result = operation(caller, op, args[0]! >>> bits, args[1]!);
+  caller.hv.trace.countSubCall(12, op, result < 0);
+  return result;
+}
+
+function operation(caller: Caller, op: number, start: number, pointer: number): number {
   const { hv, domain } = caller;
   const modern = domain.personality !== '3.0.2';
-  const bits = modern ? 6 : 4;
-  const op = args[0]! & ((1 << bits) - 1);
-  const start = args[0]! >>> bits;
-  const pointer = args[1]!;
   switch (op) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:

@@ -168,6 +168,7 @@ function run(caller: Caller, args: Uint32Array): number {
       const cmd = entry.getUint32(0, true);
       const arg1 = entry.getUint32(4, true);
       const errno = one(caller, owner, cmd, arg1, entry.getUint32(8, true));
+      hv.trace.countSubCall(26, cmd, errno !== 0);
       if (errno !== 0) result = refuseDenied(hv, vcpu, NAMES[cmd] ?? 'mmuext_op', errno, arg1);
       else done++;
     }

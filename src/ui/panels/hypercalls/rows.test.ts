@@ -10,6 +10,8 @@ const row = (name: string, calls: number, number = 1) => ({
   calls,
   refused: 0,
   doc: '',
+  args: '',
+  notOffered: null,
 });
 
 describe('the trace', () => {
