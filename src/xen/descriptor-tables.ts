@@ -162,7 +162,7 @@ export function updateDescriptor(
   }
   const mfn = Math.floor(maddr / FRAME_SIZE);
   if (getPage(frames, mfn, domain.id) !== 0) return EINVAL;
-  charge(hv, 'entryCheck');
+  charge(hv, hv.costs.entryCheck);
   let errno = checkDescriptor(domain, low, high);
   if (errno !== 0) denyInEntry(errno, frames.type[mfn]!, mfn, (maddr % FRAME_SIZE) / 8);
   else {

@@ -73,7 +73,7 @@ function finish(hv: Hypervisor, vcpu: Vcpu, length: number, opcode: number): voi
   hv.trace.record(hv.now(), TRACE_emulate, vcpu.domain.id, vcpu.id, opcode, code[length - 1]!, 0, cpu.eip);
   cpu.eip = (cpu.eip + length) >>> 0;
   cpu.retire();
-  charge(hv, 'emulation');
+  charge(hv, hv.costs.emulation);
 }
 
 /** After #GP(0) at eip. */

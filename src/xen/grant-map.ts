@@ -128,7 +128,7 @@ function writeHostEntry(hv: Hypervisor, vcpu: Vcpu, address: number, flags: numb
 function replaceEntry(hv: Hypervisor, domain: Domain, at: number, low: number, high: number): void {
   const oldLow = readLow(hv.memory, at);
   const oldHigh = readHigh(hv.memory, at, domain.entryBytes);
-  charge(hv, 'entryCheck');
+  charge(hv, hv.costs.entryCheck);
   storeEntry(hv.memory, at, domain.entryBytes, low, high);
   if (oldLow & PTE_PRESENT) putFromEntry(hv, Math.floor(at / FRAME_SIZE), TYPE_l1, oldLow, oldHigh);
 }

@@ -83,7 +83,7 @@ function changeEntry(
     return updateEntry(hv, tables, frameOwner, type, maddr, low, high, preserveAd);
   }
   // No table: the frame must be able to be written, then the words are the guest's own business.
-  charge(hv, 'entryCheck');
+  charge(hv, hv.costs.entryCheck);
   if (takeType(frames, mfn, TYPE_writable) !== 0) return EINVAL;
   storeEntry(hv.memory, maddr, tables.entryBytes, low, high);
   putPageType(hv, mfn);
@@ -93,7 +93,7 @@ function changeEntry(
 function setM2p(hv: Hypervisor, owner: number, mfn: number, pfn: number): number {
   const errno = getPage(hv.frames, mfn, owner);
   if (errno !== 0) return errno;
-  charge(hv, 'entryCheck');
+  charge(hv, hv.costs.entryCheck);
   hv.m2p.set(mfn, pfn);
   putPage(hv, mfn);
   return 0;

@@ -36,14 +36,14 @@ export function newBasePointer(hv: Hypervisor, vcpu: Vcpu, mfn: number): number 
 /** MMUEXT_TLB_FLUSH_*. Only the vcpu on the processor has entries to lose; others lose theirs when they come on. */
 export function flushTlb(hv: Hypervisor): number {
   hv.cpu.flushTlb();
-  charge(hv, 'baseSwitch');
+  charge(hv, hv.costs.baseSwitch);
   return 0;
 }
 
 /** MMUEXT_INVLPG_*. */
 export function flushPage(hv: Hypervisor, va: number): number {
   hv.cpu.flushTlbPage(va);
-  charge(hv, 'invlpg');
+  charge(hv, hv.costs.invlpg);
   return 0;
 }
 

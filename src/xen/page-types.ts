@@ -7,7 +7,7 @@
  *             contents, then call completeType or abandonType.  count > 0: only the same type.
  *   dropType  says when a page table lost its last use and must be devalidated by the caller.
  */
-import { invariant } from '../base/assert.ts';
+import { EngineBug } from '../base/assert.ts';
 import { FRAME_IS_TABLE } from '../cpu/physical-memory.ts';
 import { EBUSY, EINVAL, EPERM } from './abi/errno.ts';
 import { deny, hex } from './denial.ts';
@@ -82,16 +82,21 @@ export function denyOwner(frames: FrameTable, mfn: number, errno: number): numbe
   return deny(errno, 'not-owner', `frame ${hex(mfn)} ${whose}`, 'a frame of its own', mfn, frames.type[mfn]);
 }
 
+/** The books do not hold. Its text is only made when it is needed: these checks stand on the hottest paths. */
+function broken(mfn: number, what: string): never {
+  throw new EngineBug(`mfn ${hex(mfn)}: ${what}`);
+}
+
 export function putPage(hv: Hypervisor, mfn: number): void {
   const frames = hv.frames;
   const references = frames.references[mfn]! - 1;
-  invariant(references >= 0, `reference count of mfn ${hex(mfn)} below 0`);
+  if (references < 0) broken(mfn, 'reference count below 0');
   frames.references[mfn] = references;
   if (references > 0) return;
   const flags = frames.flags[mfn]!;
-  invariant(!(flags & (FRAME_ALLOCATED | FRAME_PINNED)), `mfn ${hex(mfn)} freed while allocated or pinned`);
+  if (flags & (FRAME_ALLOCATED | FRAME_PINNED)) broken(mfn, 'freed while allocated or pinned');
   if (!(flags & FRAME_XEN_HEAP)) {
-    invariant(frames.typeCount[mfn] === 0, `mfn ${hex(mfn)} freed while in use as a type`);
+    if (frames.typeCount[mfn] !== 0) broken(mfn, 'freed while in use as a type');
     const owner = hv.domains[frames.owner[mfn]!];
     if (owner) owner.totalFrames--;
   }
@@ -225,7 +230,7 @@ export function completeType(frames: FrameTable, mfn: number): void {
 
 /** The contents were refused: nothing remains of the attempt. */
 export function abandonType(frames: FrameTable, mfn: number): void {
-  invariant(frames.typeCount[mfn] === 1, `validation of mfn ${hex(mfn)} abandoned while in use`);
+  if (frames.typeCount[mfn] !== 1) broken(mfn, 'validation abandoned while in use');
   frames.type[mfn] = TYPE_none;
   frames.typeCount[mfn] = 0;
   frames.l2Slot[mfn] = NO_SLOT;
@@ -234,7 +239,7 @@ export function abandonType(frames: FrameTable, mfn: number): void {
 /** @returns true when a page table lost its last use: the caller must drop what its entries hold (devalidate). */
 export function dropType(frames: FrameTable, mfn: number): boolean {
   const count = frames.typeCount[mfn]! - 1;
-  invariant(count >= 0, `type count of mfn ${hex(mfn)} below 0`);
+  if (count < 0) broken(mfn, 'type count below 0');
   frames.typeCount[mfn] = count;
   return count === 0 && isTableType(frames.type[mfn]!);
 }

@@ -33,7 +33,7 @@ function loadRoot(hv: Hypervisor, vcpu: Vcpu, mfn: number): void {
   vcpu.rootMfn = mfn;
   dropLdt(hv, vcpu);
   if (hv.current === vcpu) hv.cpu.cr3 = mfn * FRAME_SIZE;
-  charge(hv, 'baseSwitch');
+  charge(hv, hv.costs.baseSwitch);
   if (mfn !== 0) eagerLdt(hv, vcpu);
 }
 

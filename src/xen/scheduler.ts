@@ -265,7 +265,7 @@ export type SwitchInHook = (hv: Hypervisor, vcpu: Vcpu, previousSwitch: number) 
 
 function switchIn(hv: Hypervisor, vcpu: Vcpu): void {
   const scheduler = hv.scheduler;
-  charge(hv, 'vcpuSwitch');
+  charge(hv, hv.costs.vcpuSwitch);
   hv.cpu.loadState(vcpu.saved);
   hv.current = vcpu;
   if (scheduler.lastVcpu !== vcpu) vcpu.reloadSegments = RELOAD_all;

@@ -14,6 +14,7 @@ import {
 } from '../cpu/decode-instruction.ts';
 import { AF, CF, OF, PF, SF, ZF } from '../cpu/flags.ts';
 import { CS, EAX, EBX, ECX, EDI, EDX, ESI } from '../cpu/layout.ts';
+import { FRAME_SIZE } from '../cpu/physical-memory.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 const MAX_LENGTH = 15;
@@ -57,14 +58,12 @@ export function finishPlan(hv: Hypervisor): void {
 export function planStore(hv: Hypervisor, va: number, frameAddress: number): boolean {
   const { cpu } = hv;
   writes.length = 0;
-  const bytes = fetch(hv);
   const bits = cpu.getSegmentAccess(CS) & CODE_32_BIT ? 32 : 16;
-  const decoded = decodeInstruction(bytes, cpu.eip, bits);
-  if (!decoded.ok) return false;
-  const { instruction } = decoded;
+  const decoded = decodeAt(hv, bits);
+  if (decoded === null) return false;
+  const { instruction, name } = decoded;
   const target = instruction.operands[0];
   if (target?.kind !== 'memory') return false;
-  const name = instruction.row.id.split(' ')[0]!;
   const size = name === 'cmpxchg8b' ? 8 : target.size / 8;
   if (size < 1) return false;
 
@@ -87,16 +86,57 @@ export function planStore(hv: Hypervisor, va: number, frameAddress: number): boo
   return compute(hv, instruction, name, target);
 }
 
-function fetch(hv: Hypervisor): Uint8Array {
+/** An instruction that was decoded, for the next time: the same few stores of a kernel come again and again. */
+interface Decoded {
+  readonly bits: number;
+  readonly bytes: Uint8Array;
+  readonly instruction: Instruction;
+  readonly name: string;
+}
+/** By eip. What is found there counts only while memory still holds the same bytes. */
+const decodedAt = new Map<number, Decoded>();
+const MOST_DECODED = 256;
+const code = new Uint8Array(MAX_LENGTH); // scratch
+
+function decodeAt(hv: Hypervisor, bits: 16 | 32): Decoded | null {
+  const { eip } = hv.cpu;
+  const length = fetch(hv);
+  const known = decodedAt.get(eip);
+  if (known !== undefined && known.bits === bits && startsWith(length, known.bytes)) return known;
+  const bytes = code.slice(0, length);
+  const decoded = decodeInstruction(bytes, eip, bits);
+  if (!decoded.ok) return null;
+  const { instruction } = decoded;
+  const entry = {
+    bits,
+    bytes: bytes.subarray(0, instruction.length),
+    instruction,
+    name: instruction.row.id.split(' ')[0]!,
+  };
+  if (decodedAt.size >= MOST_DECODED) decodedAt.clear();
+  decodedAt.set(eip, entry);
+  return entry;
+}
+
+function startsWith(length: number, bytes: Uint8Array): boolean {
+  if (length < bytes.length) return false;
+  for (let i = 0; i < bytes.length; i++) if (code[i] !== bytes[i]) return false;
+  return true;
+}
+
+/** Fills `code` with what lies at eip. @returns the number of bytes, fewer where a page is missing. */
+function fetch(hv: Hypervisor): number {
   const { cpu, memory } = hv;
-  const start = cpu.getSegmentBase(CS) + cpu.eip;
-  const bytes = new Uint8Array(MAX_LENGTH);
-  for (let i = 0; i < MAX_LENGTH; i++) {
-    const maddr = cpu.peekTranslate((start + i) >>> 0);
-    if (maddr < 0) return bytes.subarray(0, i);
-    bytes[i] = memory.read8(maddr);
+  let at = (cpu.getSegmentBase(CS) + cpu.eip) >>> 0;
+  let done = 0;
+  while (done < MAX_LENGTH) {
+    const maddr = cpu.peekTranslate(at);
+    if (maddr < 0) return done;
+    const end = Math.min(MAX_LENGTH, done + FRAME_SIZE - (at & (FRAME_SIZE - 1)));
+    for (let from = maddr; done < end; done++, from++) code[done] = memory.read8(from);
+    at = ((at & -FRAME_SIZE) + FRAME_SIZE) >>> 0;
   }
-  return bytes;
+  return done;
 }
 
 function readSized(hv: Hypervisor, maddr: number, size: number): number {

@@ -44,7 +44,7 @@ export function updateEntry(
   const size = domain.entryBytes;
   const table = Math.floor(maddr / FRAME_SIZE);
   const index = (maddr % FRAME_SIZE) / size;
-  charge(hv, 'entryCheck');
+  charge(hv, hv.costs.entryCheck);
 
   const place = checkPlace(hv, domain, table, type, index);
   if (place !== 0) return place;

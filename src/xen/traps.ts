@@ -167,7 +167,7 @@ export function bounce(hv: Hypervisor, vcpu: Vcpu, context: InterruptedContext, 
       if (to.maskEvents) setUpcallMask(hv, vcpu, mask | 1);
       cpu.eip = to.eip;
       cpu.eflags = (eflags & ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | EFLAGS_IOPL)) | EFLAGS_IF;
-      charge(hv, 'bounce');
+      charge(hv, hv.costs.bounce);
       if (hv.breakOn & BREAK_ON_DELIVERY) stopHere(hv);
       return true;
     }

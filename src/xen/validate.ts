@@ -9,7 +9,7 @@
  *
  * Devalidation is a loop over a list, not a recursion: chains of linear tables can be as long as a guest likes.
  */
-import { invariant } from '../base/assert.ts';
+import { EngineBug } from '../base/assert.ts';
 import { FRAME_SIZE } from '../cpu/physical-memory.ts';
 import { EBUSY, EINVAL, EPERM } from './abi/errno.ts';
 import { charge } from './charge.ts';
@@ -71,8 +71,8 @@ export function getPageType(hv: Hypervisor, mfn: number, type: number, slot: num
   const taken = takeType(hv.frames, mfn, type, slot);
   if (taken !== FRESH) return taken;
   const owner = hv.domains[hv.frames.owner[mfn]!];
-  invariant(owner, `frame ${hex(mfn)} without a domain cannot be ${typeName(type)}`);
-  charge(hv, 'pageValidation');
+  if (!owner) throw new EngineBug(`frame ${hex(mfn)} without a domain cannot be ${typeName(type)}`);
+  charge(hv, hv.costs.pageValidation);
   const errno = isTableType(type)
     ? validateTable(hv, owner, mfn, type)
     : validateDescriptors(hv.memory, owner, mfn);
@@ -192,10 +192,10 @@ function finishL3(hv: Hypervisor, domain: Domain, mfn: number): void {
 
 function devalidate(hv: Hypervisor, mfn: number): void {
   const type = hv.frames.type[mfn]!;
-  charge(hv, 'pageValidation');
+  charge(hv, hv.costs.pageValidation);
   // The tables' form follows the owner's ABI; an owner that is gone has dropped its tables before it went.
   const domain = hv.domains[hv.frames.owner[mfn]!];
-  invariant(domain, `table ${hex(mfn)} outlived its domain`);
+  if (!domain) throw new EngineBug(`table ${hex(mfn)} outlived its domain`);
   dropEntries(hv, mfn, type, guestEntries(hv, domain, mfn, type), domain.entryBytes);
   devalidated(hv.frames, mfn);
 }

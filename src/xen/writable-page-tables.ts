@@ -33,7 +33,7 @@ export function tryWritablePageTable(hv: Hypervisor, va: number): boolean {
   const table = Math.floor(maddr / FRAME_SIZE);
   if (hv.frames.owner[table] !== domain.id || !isTableInUse(hv, table, TYPE_l1)) return false;
   if (!planStore(hv, va, table * FRAME_SIZE) || plan.size > domain.entryBytes) return false;
-  charge(hv, 'emulation');
+  charge(hv, hv.costs.emulation);
   if (plan.stores) {
     const errno = storePlanned(hv, domain, table * FRAME_SIZE + (plan.address & 4095));
     if (errno !== 0) {

@@ -18,15 +18,27 @@ const SET_GDT = 2;
 const UPDATE_DESCRIPTOR = 10;
 const MMUEXT_OP = 26;
 
-/** Compiled from the table: rows by number, sub-operations by number, fields to copy out. */
+/**
+ * Compiled from the table: rows by number, sub-operations by number, fields to copy out. What every call asks of its
+ * row stands here again, in objects of one shape: the rows' own differ, and reading them costs ten times as much.
+ */
 interface CompiledSubOp {
+  /** Of the row, only `run` is read at a call: tests put other handlers in its place. */
   row: SubOpRow;
+  offered: boolean;
+  privileged: boolean;
+  takesStruct: boolean;
   fields: [string, FieldSpec][];
   outputs: [string, FieldSpec][];
   size: number;
 }
 interface CompiledRow {
   row: HypercallRow;
+  offered: boolean;
+  runs: boolean;
+  /** The first argument is a command although the row runs by itself. */
+  tracesCommand: boolean;
+  byStruct: boolean;
   subOps: (CompiledSubOp | undefined)[];
   /** 'struct' forms: bytes of the whole struct. */
   structSize: number;
@@ -37,6 +49,9 @@ function compileSubOp(row: SubOpRow): CompiledSubOp {
   const fields = type === null ? [] : Object.entries(type.fields);
   return {
     row,
+    offered: row.notOffered === undefined && row.run !== undefined,
+    privileged: row.privileged === true,
+    takesStruct: row.arg !== null,
     fields: fields.filter(([, field]) => field.direction !== 'out'),
     outputs: fields.filter(([, field]) => field.direction !== 'in'),
     size: type?.size ?? 0,
@@ -47,7 +62,15 @@ const compiled: (CompiledRow | undefined)[] = [];
 for (const row of HYPERCALLS) {
   const subOps: (CompiledSubOp | undefined)[] = [];
   for (const sub of row.subOps ?? []) subOps[sub.number] = compileSubOp(sub);
-  compiled[row.number] = { row, subOps, structSize: row.structSize ?? 0 };
+  compiled[row.number] = {
+    row,
+    offered: row.notOffered === undefined,
+    runs: row.run !== undefined,
+    tracesCommand: row.run !== undefined && row.subOps !== undefined && row.args[0]?.as === 'cmd',
+    byStruct: row.subOpsBy === 'struct',
+    subOps,
+    structSize: row.structSize ?? 0,
+  };
 }
 
 /** Registers of the call being dispatched at depth 0. */
@@ -65,7 +88,7 @@ export function enterHypercall(hv: Hypervisor, vcpu: Vcpu, instructionLength: nu
   registers[5] = cpu.getReg(EBP);
   cpu.eip = (cpu.eip + instructionLength) >>> 0;
   cpu.retire();
-  charge(hv, 'hypercall');
+  charge(hv, hv.costs.hypercall);
   const result = executeHypercall(hv, vcpu, number, registers);
   if (number !== IRET && vcpu.domain.end === null) cpu.setReg(EAX, result >>> 0);
   if (hv.breakOn & BREAK_ON_HYPERCALL) {
@@ -97,7 +120,6 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
     trace.result[slot] = ENOSYS;
     return ENOSYS;
   }
-  const row = entry.row;
   const caller = hv.caller;
   caller.domain = vcpu.domain;
   caller.vcpu = vcpu;
@@ -107,10 +129,9 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
   trace.calls[number]!++;
 
   let result: number;
-  if (row.run !== undefined && row.subOps !== undefined && row.args[0]?.as === 'cmd')
-    trace.sub[slot] = args[0]! | 0;
-  if (row.notOffered !== undefined) result = ENOSYS;
-  else if (row.run !== undefined) result = row.run(caller, args) | 0;
+  if (entry.tracesCommand) trace.sub[slot] = args[0]! | 0;
+  if (!entry.offered) result = ENOSYS;
+  else if (entry.runs) result = entry.row.run!(caller, args) | 0;
   else result = dispatchSubOp(caller, entry, args, sequence) | 0;
 
   if (
@@ -137,11 +158,10 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
 /** Copies the sub-operation's struct in, runs it, copies its outputs back. */
 function dispatchSubOp(caller: Caller, entry: CompiledRow, args: Uint32Array, sequence: number): number {
   const { hv, domain } = caller;
-  const row = entry.row;
+  const { row, byStruct } = entry;
   let cmd: number;
   let pointer: number;
   let view: DataView | null = null;
-  const byStruct = row.subOpsBy === 'struct';
   if (byStruct) {
     pointer = args[0]!;
     // The old form is one struct of a fixed size: command first, then a union.
@@ -175,11 +195,10 @@ function runSubOp(
   args: Uint32Array,
 ): number {
   const { hv, domain } = caller;
-  const row = sub.row;
-  if (row.notOffered !== undefined || row.run === undefined) return ENOSYS;
+  if (!sub.offered) return ENOSYS;
   const body = byStruct ? 4 : 0;
   const arg: Record<string, number> = {};
-  if (row.arg !== null) {
+  if (sub.takesStruct) {
     if (!byStruct) view = hv.guest.read(domain, pointer, sub.size);
     if (view === null) return EFAULT;
     for (const [name, field] of sub.fields) arg[name] = readField(view, body, field);
@@ -188,8 +207,8 @@ function runSubOp(
       words[slot * TRACE_WORDS + i] = 4 * i + 4 <= sub.size ? view.getUint32(body + 4 * i, true) : 0;
     }
   }
-  if (row.privileged && !domain.privileged) return EPERM;
-  const result = row.run(caller, arg, byStruct ? pointer + 4 : args[1]!);
+  if (sub.privileged && !domain.privileged) return EPERM;
+  const result = sub.row.run!(caller, arg, byStruct ? pointer + 4 : args[1]!);
   if (result < 0 || sub.outputs.length === 0 || domain.end !== null) return result;
   // The whole struct goes back, outputs filled in: what was done stays done even if that fails.
   const fresh = hv.guest.readBytes(domain, pointer + body, sub.size);
