@@ -17,6 +17,7 @@ const manifest = JSON.parse(new TextDecoder().decode(guestFile('manifest.json'))
 function start(demo: Demo, log?: InputLog): Session {
   const session = new Session({
     ...MACHINE,
+    cpus: demo.cpus,
     replay: log ? new InputReplay(log) : timedPresses(demo.presses ?? []),
   });
   const domids = demo.domains.map((domain) => {
