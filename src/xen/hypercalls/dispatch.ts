@@ -73,6 +73,9 @@ for (const row of HYPERCALLS) {
   };
 }
 
+/** What a sub-operation without a struct is given. */
+const NO_STRUCT: Record<string, number> = Object.freeze({});
+
 /** Registers of the call being dispatched at depth 0. */
 const registers = new Uint32Array(TRACE_WORDS);
 
@@ -197,7 +200,7 @@ function runSubOp(
   const { hv, domain } = caller;
   if (!sub.offered) return ENOSYS;
   const body = byStruct ? 4 : 0;
-  const arg: Record<string, number> = {};
+  const arg: Record<string, number> = sub.takesStruct ? {} : NO_STRUCT;
   if (sub.takesStruct) {
     if (!byStruct) view = hv.guest.read(domain, pointer, sub.size);
     if (view === null) return EFAULT;
