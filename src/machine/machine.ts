@@ -40,6 +40,10 @@ export class Machine {
   readonly hv: Hypervisor;
   readonly toolstack: Toolstack;
   readonly inputLog = new InputLog();
+  /** When input that waits is given; Infinity: none does. */
+  heldUntil = Number.POSITIVE_INFINITY;
+  readonly #held: (() => void)[] = [];
+  #insideWindow = false;
 
   /** @param print receives what domains print, in the middle of a run. */
   constructor(options: MachineOptions, print: ConsoleSink) {
@@ -86,20 +90,25 @@ export class Machine {
 
   /** Typed into a domain's console, between two runs. */
   input(domid: number, bytes: Uint8Array): void {
-    this.inputLog.type(this.now, this.instructions, domid, bytes);
-    this.toolstack.input(domid, bytes);
+    this.#fromOutside(() => {
+      this.inputLog.type(this.now, this.instructions, domid, bytes);
+      this.toolstack.input(domid, bytes);
+    });
   }
 
   /** Pressed on the machine, between two runs. @param domid who is meant, for the debug key. */
   press(press: Press, domid: number): void {
-    this.inputLog.press(this.now, this.instructions, domid, press);
-    pressOn(this.hv, press, domid);
+    this.#fromOutside(() => {
+      this.inputLog.press(this.now, this.instructions, domid, press);
+      pressOn(this.hv, press, domid);
+    });
   }
 
   /** Runs until the virtual cycle is reached; idle time passes at once. */
   run(untilCycle: number): RunResult {
     invariant(Number.isFinite(untilCycle), 'a run needs an end');
-    return runUntil(this, untilCycle);
+    this.#insideWindow = false;
+    return this.#note(runUntil(this, untilCycle));
   }
 
   /**
@@ -107,7 +116,31 @@ export class Machine {
    * delivered to a guest: 'stopped'. At most to `untilCycle`, otherwise as run().
    */
   step(kind: StepKind, untilCycle: number): RunResult {
-    return stepOnce(this, kind, untilCycle);
+    this.#insideWindow = false;
+    return this.#note(stepOnce(this, kind, untilCycle));
+  }
+
+  /**
+   * With several CPUs the machine's time does not name the moment of a stop inside a window, and a log entry could not
+   * be given there again: what comes from outside then waits for the end of the window.
+   */
+  #fromOutside(give: () => void): void {
+    if (!this.#insideWindow) {
+      give();
+      return;
+    }
+    this.#held.push(give);
+    this.heldUntil = this.hv.windowEnd;
+  }
+  /** The run loop has reached heldUntil. */
+  giveHeld(): void {
+    const held = this.#held.splice(0);
+    this.heldUntil = Number.POSITIVE_INFINITY;
+    for (const give of held) give();
+  }
+  #note(result: RunResult): RunResult {
+    this.#insideWindow = result.kind === 'stopped' && this.hv.pcpus.length > 1;
+    return result;
   }
 
   /** Name of an address in a domain's image. */

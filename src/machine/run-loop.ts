@@ -27,9 +27,13 @@ export function runUntil(machine: Machine, untilCycle: number): RunResult {
   const { hv, toolstack } = machine;
   for (;;) {
     giveLoggedInput(machine);
+    if (machine.now >= machine.heldUntil) machine.giveHeld();
     const { now } = machine;
     if (machine.ended) return { kind: 'ended', nextDeadline: Number.POSITIVE_INFINITY };
-    const nextInput = machine.options.replay?.nextCycle ?? Number.POSITIVE_INFINITY;
+    const nextInput = Math.min(
+      machine.options.replay?.nextCycle ?? Number.POSITIVE_INFINITY,
+      machine.heldUntil,
+    );
     const nextPoll = (Math.floor(now / POLL_NS) + 1) * POLL_NS;
     const slice = runSlice(hv, Math.min(untilCycle, nextInput, nextPoll));
     const reached = machine.now;
