@@ -109,6 +109,17 @@ describe('a saved lab', () => {
     expect(saveLab(load(file))).toEqual(file);
   });
 
+  it('keeps a clock that stands between two cycles', () => {
+    const session = new Session({ ...MACHINE, memoryMiB: 16 });
+    boot(session, demo('ticks'));
+    for (let i = 0; i < 500 && session.machine.now % 1 === 0; i++)
+      session.machine.run(session.machine.now + 50_000.3);
+    expect(session.machine.now % 1).not.toBe(0);
+    const saved = load(saveLab(session.machine));
+    expect(saved.now).toBe(session.machine.now);
+    expect(stateHash(saved)).toBe(stateHash(session.machine));
+  });
+
   it('knows the symbols of its domains', () => {
     expect(load(file).toolstack.symbolsOf(1)?.addressOf('guest_main')).toBeGreaterThan(0xc000_0000);
   });

@@ -8,6 +8,7 @@ import {
   aNumber,
   anything,
   aText,
+  aTime,
   bytes,
   listOf,
   mapOf,
@@ -42,7 +43,7 @@ function nodeShape(): Shape<SavedNode> {
 }
 
 const inputEntry = record({
-  cycle: aCount,
+  cycle: aTime,
   instructions: aCount,
   domid: aCount,
   bytes,
@@ -84,7 +85,7 @@ export function booksShape() {
     }),
     replay: orNull(listOf(inputEntry)),
     inputLog: listOf(inputEntry),
-    cycle: aCount,
+    cycle: aTime,
     instructions: aCount,
     processor: bytes,
     current: orNull(vcpuName),

@@ -15,6 +15,8 @@ function kind<T>(name: string, is: (value: unknown) => boolean): Shape<T> {
 
 export const aNumber = kind<number>('number', (v) => typeof v === 'number');
 export const aCount = kind<number>('count', (v) => Number.isSafeInteger(v) && (v as number) >= 0);
+/** Virtual cycles. A pace may stop an idle clock between two of them. */
+export const aTime = kind<number>('time', (v) => Number.isFinite(v) && (v as number) >= 0);
 export const aFlag = kind<boolean>('flag', (v) => typeof v === 'boolean');
 export const aText = kind<string>('text', (v) => typeof v === 'string');
 export const bytes = kind<Uint8Array>('row of bytes', (v) => v instanceof Uint8Array);
