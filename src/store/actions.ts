@@ -171,7 +171,8 @@ export class LabActions {
       this.say(
         kind === 'lab' ? `${file.name} is open, paused as it was saved.` : `${file.name} is domain ${domid}.`,
       );
-      // The views of the machine before are gone; those of this one are asked for again.
+      // What was sent of the new machine went with the views of the old one: all is asked for again.
+      await this.#send((api) => api.subscribe({}));
       this.#subscribed = '';
       this.#subscribe();
       if (kind === 'domain' && (mode === undefined || mode === 'empty' || mode === 'ended')) await this.run();
