@@ -25,7 +25,7 @@ export function makeView(machine: Machine, query: Exclude<ViewQuery, { view: 'ma
     case 'runstates':
       return runstatesView(hv, query.historyNs);
     case 'trace':
-      return traceView(hv, query.limit, query.domid);
+      return traceView(hv, query.limit, query.domid, query.call);
     case 'hypercalls':
       return hypercallsView(hv);
     default:

@@ -219,6 +219,14 @@ export class LabActions {
 
   // ---------------------------------------------------------------- face
 
+  /** The lab with the trace of one hypercall, of all domains; null: of all hypercalls. */
+  traceCall(traceCall: LabState['traceCall']): void {
+    this.#store.setState({ traceCall });
+    if (traceCall === null) return;
+    this.#store.setState({ traceAll: true, hypercallTab: 'trace', screen: 'lab' });
+    this.say(`The trace shows ${traceCall.name} only.`);
+  }
+
   show(screen: Screen): void {
     this.#store.setState({ screen });
   }
@@ -395,6 +403,7 @@ const shownOf = (s: LabState): Shown => ({
   window: s.window,
   hypercallTab: s.hypercallTab,
   traceAll: s.traceAll,
+  traceCall: s.traceCall,
   historyNs: s.historyNs,
 });
 const sameShown = (a: Shown, b: Shown): boolean =>

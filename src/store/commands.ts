@@ -178,6 +178,14 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
       perform: () => actions.show('gallery'),
     },
     {
+      id: 'reference',
+      label: 'Show the reference of hypercalls',
+      group: 'View',
+      key: '3',
+      disabled: NEVER_DISABLED,
+      perform: () => actions.show('reference'),
+    },
+    {
       id: 'theme',
       label: 'Light or dark',
       group: 'View',

@@ -1,14 +1,14 @@
 /** The state of the lab's face: the last snapshot of each view and what the user chose. Effects are in actions.ts. */
 import { createStore } from 'zustand/vanilla';
 import type { UserError } from '../base/result.ts';
-import type { PageTableWindow } from '../worker/protocol.ts';
+import type { PageTableWindow, TracedCall } from '../worker/protocol.ts';
 import { Consoles } from './consoles.ts';
 import type { Gallery } from './gallery.ts';
 import type { Layout } from './layout.ts';
 import type { Selection } from './selection.ts';
 import type { Views } from './views.ts';
 
-export type Screen = 'lab' | 'gallery';
+export type Screen = 'lab' | 'gallery' | 'reference';
 export type Dialog = 'none' | 'palette' | 'keys' | 'open' | 'reset';
 
 /** What the registers and ports looked like before the last step, or when the machine last stood still. */
@@ -57,6 +57,8 @@ export interface LabState {
   window: PageTableWindow;
   hypercallTab: 'trace' | 'counts';
   traceAll: boolean;
+  /** The trace shows this hypercall only. */
+  traceCall: (TracedCall & { name: string }) | null;
   processorTab: 'code' | 'stack' | 'segments';
   /** The console takes the room of the processor and the page tables. */
   wideConsole: boolean;
@@ -91,6 +93,7 @@ export function createLabStore(layout: Layout) {
     window: INITIAL_WINDOW,
     hypercallTab: 'trace',
     traceAll: true,
+    traceCall: null,
     processorTab: 'code',
     wideConsole: false,
     historyNs: HISTORY_NS,

@@ -9,6 +9,7 @@ const shown = (change: Partial<Shown> = {}): Shown => ({
   window: { opened: [], from: 0, count: 64, walk: null },
   hypercallTab: 'trace',
   traceAll: true,
+  traceCall: null,
   historyNs: 1e7,
   ...change,
 });
@@ -26,10 +27,17 @@ describe('which views are wanted', () => {
   it('counts only when their tab is shown', () => {
     expect(wantedViews(shown())).not.toHaveProperty('hypercalls');
     expect(wantedViews(shown({ hypercallTab: 'counts' }))).toHaveProperty('hypercalls');
+    expect(Object.keys(wantedViews(shown({ screen: 'reference' })))).toEqual([
+      'machine',
+      'domains',
+      'hypercalls',
+    ]);
   });
   it('the trace of all, or of the selected domain', () => {
     expect(wantedViews(shown())['trace']).not.toHaveProperty('domid');
     expect(wantedViews(shown({ traceAll: false }))['trace']).toHaveProperty('domid', 1);
+    const traceCall = { number: 32, sub: 4, name: 'send' };
+    expect(wantedViews(shown({ traceCall }))['trace']).toHaveProperty('call', { number: 32, sub: 4 });
   });
 });
 

@@ -11,6 +11,7 @@ import type {
   PortsView,
   RegistersView,
   RunstatesView,
+  TracedCall,
   TraceView,
   View,
   ViewQuery,
@@ -35,12 +36,14 @@ export function mergeViews(views: Views, arrived: Record<string, View>): Views {
 
 /** What the user looks at: all that decides which views are wanted. */
 export interface Shown {
-  screen: 'lab' | 'gallery';
+  screen: 'lab' | 'gallery' | 'reference';
   domid: number | null;
   vcpu: number;
   window: PageTableWindow;
   hypercallTab: 'trace' | 'counts';
   traceAll: boolean;
+  /** The trace holds this hypercall only. */
+  traceCall: (TracedCall & { name: string }) | null;
   historyNs: number;
 }
 
@@ -48,14 +51,19 @@ export const TRACE_ROWS = 200;
 
 export function wantedViews(shown: Shown): Record<string, ViewQuery> {
   const wanted: Record<string, ViewQuery> = { machine: { view: 'machine' }, domains: { view: 'domains' } };
+  if (shown.screen === 'reference') wanted['hypercalls'] = { view: 'hypercalls' };
   if (shown.screen !== 'lab') return wanted;
   wanted['runstates'] = { view: 'runstates', historyNs: shown.historyNs };
   if (shown.hypercallTab === 'counts') wanted['hypercalls'] = { view: 'hypercalls' };
   const { domid, vcpu } = shown;
-  wanted['trace'] =
-    shown.traceAll || domid === null
-      ? { view: 'trace', limit: TRACE_ROWS }
-      : { view: 'trace', limit: TRACE_ROWS, domid };
+  wanted['trace'] = {
+    view: 'trace',
+    limit: TRACE_ROWS,
+    ...(shown.traceAll || domid === null ? {} : { domid }),
+    ...(shown.traceCall === null
+      ? {}
+      : { call: { number: shown.traceCall.number, sub: shown.traceCall.sub } }),
+  };
   if (domid !== null) {
     wanted['registers'] = { view: 'registers', domid, vcpu };
     wanted['pageTables'] = { view: 'pageTables', domid, vcpu, window: shown.window };

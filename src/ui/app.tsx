@@ -10,6 +10,7 @@ import { KeysDialog, Palette } from './panels/dialogs/palette.tsx';
 import { ResetDialog } from './panels/dialogs/reset.tsx';
 import { GalleryScreen } from './panels/gallery/panel.tsx';
 import { MachineBar } from './panels/machine-bar/panel.tsx';
+import { ReferenceScreen } from './panels/reference/panel.tsx';
 
 export function App() {
   const screen = useLab((s) => s.screen);
@@ -26,7 +27,9 @@ export function App() {
   return (
     <div className={css['app']}>
       <MachineBar />
-      {screen === 'lab' ? <LabScreen /> : <GalleryScreen />}
+      {screen === 'lab' && <LabScreen />}
+      {screen === 'gallery' && <GalleryScreen />}
+      {screen === 'reference' && <ReferenceScreen />}
       <Busy />
       <OpenDialog />
       <Palette />

@@ -89,7 +89,7 @@ export type ViewQuery =
   | { view: 'pageTables'; domid: number; vcpu: number; window: PageTableWindow }
   | { view: 'ports'; domid: number }
   | { view: 'runstates'; historyNs: number }
-  | { view: 'trace'; limit: number; domid?: number }
+  | { view: 'trace'; limit: number; domid?: number; call?: TracedCall }
   | { view: 'hypercalls' };
 
 /** Sent at most once per animation frame; holds only views that changed since the last one. */
@@ -315,20 +315,31 @@ export interface TraceView {
   total: number;
   rows: TraceRow[];
 }
+/** A hypercall of the trace; with a sub-operation also the batches that may hold it. */
+export interface TracedCall {
+  number: number;
+  sub: number | null;
+}
+export interface HypercallRowView {
+  /** Null: a field of shared memory, which nobody calls. */
+  number: number | null;
+  name: string;
+  sub: string | null;
+  subNumber: number | null;
+  seed: string | null;
+  /** Its rows in the comparison of 2006, and the group of the first; empty and null where it is not in it. */
+  seedRows: number[];
+  group: string | null;
+  vmi: string | null;
+  calls: number;
+  refused: number;
+  doc: string;
+  /** Registers, or the fields of the sub-operation's struct: `remote_dom, remote_port, out local_port`. */
+  args: string;
+  /** In the ABI, but answered with -ENOSYS, and why. */
+  notOffered: string | null;
+}
 export interface HypercallsView {
   view: 'hypercalls';
-  rows: {
-    number: number;
-    name: string;
-    sub: string | null;
-    seed: string | null;
-    vmi: string | null;
-    calls: number;
-    refused: number;
-    doc: string;
-    /** Registers, or the fields of the sub-operation's struct: `remote_dom, remote_port, out local_port`. */
-    args: string;
-    /** In the ABI, but answered with -ENOSYS, and why. */
-    notOffered: string | null;
-  }[];
+  rows: HypercallRowView[];
 }

@@ -1,7 +1,7 @@
 /** What the guests asked of the hypervisor and what it did, newest first; or how often, per call. */
 import { useMemo } from 'react';
 import { groupDigits } from '../../../format/time.ts';
-import { labStore, useLab } from '../../../store/lab.ts';
+import { actions, labStore, useLab } from '../../../store/lab.ts';
 import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
 import { DomainChip } from '../../widgets/chips.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
@@ -22,6 +22,7 @@ export function HypercallsPanel() {
   const tab = useLab((s) => s.hypercallTab);
   const all = useLab((s) => s.traceAll);
   const trace = useLab((s) => s.views.trace);
+  const call = useLab((s) => s.traceCall);
   const counts = useLab((s) => s.views.hypercalls);
   return (
     <Panel
@@ -47,6 +48,16 @@ export function HypercallsPanel() {
         </>
       }
     >
+      {tab === 'trace' && call !== null && (
+        <p className={css['filter']}>
+          <span className="cut">
+            Only <b>{call.name}</b>
+          </span>
+          <button type="button" className="underlined" onClick={() => actions.traceCall(null)}>
+            Show all
+          </button>
+        </p>
+      )}
       {tab === 'trace' ? <Trace view={trace} /> : <Counts view={counts} />}
     </Panel>
   );
@@ -59,9 +70,14 @@ function aboutTrace(trace: TraceView): string {
 
 function Trace({ view }: { view: TraceView | undefined }) {
   const paused = useLab((s) => s.views.machine?.mode !== 'running');
+  const filtered = useLab((s) => s.traceCall !== null);
   const rows = useMemo(() => (view === undefined ? [] : [...view.rows].reverse()), [view]);
   if (rows.length === 0) {
-    return <Empty>Every hypercall, fault, upcall and switch, as it happens. Nothing has happened yet.</Empty>;
+    return filtered ? (
+      <Empty>No call of this kind is among the last 16 384 events.</Empty>
+    ) : (
+      <Empty>Every hypercall, fault, upcall and switch, as it happens. Nothing has happened yet.</Empty>
+    );
   }
   const newest = rows[0]!;
   return (

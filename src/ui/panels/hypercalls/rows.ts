@@ -15,5 +15,7 @@ export function splitCall(text: string): { name: string; rest: string } {
 
 /** Calls that were made, most often first. */
 export function countRows(view: HypercallsView): HypercallsView['rows'] {
-  return view.rows.filter((row) => row.calls > 0).sort((a, b) => b.calls - a.calls || a.number - b.number);
+  return view.rows
+    .filter((row) => row.calls > 0)
+    .sort((a, b) => b.calls - a.calls || (a.number ?? 0) - (b.number ?? 0));
 }

@@ -11,6 +11,7 @@ import css from './panel.module.css';
 const SCREENS = [
   ['lab', '1', 'Lab'],
   ['gallery', '2', 'Gallery'],
+  ['reference', '3', 'Reference'],
 ] as const;
 
 export function MachineBar() {
