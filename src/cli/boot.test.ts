@@ -107,7 +107,8 @@ describe('exit status 2', () => {
     ],
     ['a command line that does not fit', ['hello', '--cmdline', 'x'.repeat(1024)], '1024 bytes; 1023 fit'],
     ['costs that make no sense', ['hello', '--costs', file('costs', 'teleport 5')], 'no cost named teleport'],
-    ['two virtual CPUs', ['hello', '--vcpus', '2'], 'not yet'],
+    ['more virtual CPUs than a domain may have', ['hello', '--vcpus', '33'], '33'],
+    ['more processors than the machine can have', ['hello', '--cpus', '5'], '5'],
   ])('%s', (_, args, sentence) => {
     const run = lab(...args);
     expect(run.status).toBe(2);
