@@ -221,7 +221,9 @@ export class LabActions {
 
   /** The lab with the trace of one hypercall, of all domains; null: of all hypercalls. */
   traceCall(traceCall: LabState['traceCall']): void {
-    this.#store.setState({ traceCall });
+    // The rows of the call before are not those of this one.
+    const { called: _, ...views } = this.#store.getState().views;
+    this.#store.setState({ traceCall, views });
     if (traceCall === null) return;
     this.#store.setState({ traceAll: true, hypercallTab: 'trace', screen: 'lab' });
     this.say(`The trace shows ${traceCall.name} only.`);

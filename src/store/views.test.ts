@@ -37,7 +37,9 @@ describe('which views are wanted', () => {
     expect(wantedViews(shown())['trace']).not.toHaveProperty('domid');
     expect(wantedViews(shown({ traceAll: false }))['trace']).toHaveProperty('domid', 1);
     const traceCall = { number: 32, sub: 4, name: 'send' };
-    expect(wantedViews(shown({ traceCall }))['trace']).toHaveProperty('call', { number: 32, sub: 4 });
+    expect(wantedViews(shown({ traceCall }))['trace']).not.toHaveProperty('call');
+    expect(wantedViews(shown({ traceCall }))['called']).toHaveProperty('call', { number: 32, sub: 4 });
+    expect(wantedViews(shown())).not.toHaveProperty('called');
   });
 });
 

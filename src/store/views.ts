@@ -25,6 +25,8 @@ export interface Views {
   ports?: PortsView;
   runstates?: RunstatesView;
   trace?: TraceView;
+  /** The trace of one hypercall, when one was chosen. */
+  called?: TraceView;
   hypercalls?: HypercallsView;
 }
 export type ViewKey = keyof Views;
@@ -60,10 +62,12 @@ export function wantedViews(shown: Shown): Record<string, ViewQuery> {
     view: 'trace',
     limit: TRACE_ROWS,
     ...(shown.traceAll || domid === null ? {} : { domid }),
-    ...(shown.traceCall === null
-      ? {}
-      : { call: { number: shown.traceCall.number, sub: shown.traceCall.sub } }),
   };
+  if (shown.traceCall !== null) {
+    const { number, sub } = shown.traceCall;
+    // Beside the trace: what happened last is told from all of it.
+    wanted['called'] = { ...wanted['trace'], call: { number, sub } };
+  }
   if (domid !== null) {
     wanted['registers'] = { view: 'registers', domid, vcpu };
     wanted['pageTables'] = { view: 'pageTables', domid, vcpu, window: shown.window };

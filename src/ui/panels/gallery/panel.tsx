@@ -5,7 +5,7 @@ import { actions, labStore, useLab } from '../../../store/lab.ts';
 import { CommandButton } from '../../widgets/command-button.tsx';
 import { Logo } from '../../widgets/logo.tsx';
 import css from './panel.module.css';
-import { aboutDemo } from './words.ts';
+import { aboutDemo, byAge } from './words.ts';
 
 export function GalleryScreen() {
   const gallery = useLab((s) => s.gallery);
@@ -20,14 +20,33 @@ export function GalleryScreen() {
             Open or drop it here.
           </p>
         )}
-        {gallery.state === 'ready' &&
-          gallery.demos.map((demo, i) => <Card key={demo.id} demo={demo} number={i + 1} />)}
+        {gallery.state === 'ready' && <Cards demos={gallery.demos} />}
       </section>
     </main>
   );
 }
 
-function Card({ demo, number }: { demo: Demo; number: number }) {
+/** The guests of today first; those of 2006 tell the same stories, so they take less room. */
+function Cards({ demos }: { demos: readonly Demo[] }) {
+  const { present, past } = byAge(demos);
+  return (
+    <>
+      {present.map((demo, i) => (
+        <Card key={demo.id} demo={demo} number={i + 1} />
+      ))}
+      {past.length > 0 && (
+        <h2 className={css['heading']}>
+          As of 2006 <span className="second">two-level tables and the calls of Xen 3.0.2</span>
+        </h2>
+      )}
+      {past.map((demo, i) => (
+        <Card key={demo.id} demo={demo} number={present.length + i + 1} compact />
+      ))}
+    </>
+  );
+}
+
+function Card({ demo, number, compact = false }: { demo: Demo; number: number; compact?: boolean }) {
   const busy = useLab((s) => s.progress !== null);
   const ready = useLab((s) => s.connection === 'ready');
   return (
@@ -38,11 +57,13 @@ function Card({ demo, number }: { demo: Demo; number: number }) {
       </div>
       <h3>{demo.title}</h3>
       <p className={css['story']}>{demo.story}</p>
-      <ul>
-        {demo.watch.map((item) => (
-          <li key={item}>{item}</li>
-        ))}
-      </ul>
+      {!compact && (
+        <ul>
+          {demo.watch.map((item) => (
+            <li key={item}>{item}</li>
+          ))}
+        </ul>
+      )}
       <div className={css['foot']}>
         <span className="small second">{aboutDemo(demo)}</span>
         <button

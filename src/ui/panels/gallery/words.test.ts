@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Demo, DemoDomain } from '../../../store/gallery.ts';
-import { aboutDemo } from './words.ts';
+import { aboutDemo, byAge } from './words.ts';
 
 const demo = (...domains: DemoDomain[]): Demo => ({ id: 'x', title: 'X', story: '', watch: [], domains });
 
@@ -15,5 +15,14 @@ describe('a demo in a few words', () => {
     expect(aboutDemo(demo({ image: 'a', abi: 'x86_32p', memoryMiB: 8 }, { image: 'b', memoryMiB: 4 }))).toBe(
       'PAE, 2 domains, 12 MiB',
     );
+  });
+});
+
+describe('the order of the gallery', () => {
+  it('guests of 2006 come last; a pair of both ages is of today', () => {
+    const old = demo({ image: 'a', abi: 'x86_32' });
+    const mixed = demo({ image: 'a', abi: 'x86_32' }, { image: 'b', abi: 'x86_32p' });
+    const today = demo({ image: 'b', abi: 'x86_32p' });
+    expect(byAge([old, mixed, today])).toEqual({ present: [mixed, today], past: [old] });
   });
 });

@@ -12,3 +12,9 @@ export function aboutDemo(demo: Demo): string {
     demo.domains.length > 1 ? `${demo.domains.length} domains` : `${vcpus} ${vcpus === 1 ? 'vcpu' : 'vcpus'}`;
   return `${abi}, ${size}, ${memory} MiB`;
 }
+
+/** Demos whose every domain is of 2006 apart from the others, each in the order of the manifest. */
+export function byAge(demos: readonly Demo[]): { present: Demo[]; past: Demo[] } {
+  const isPast = (demo: Demo) => demo.domains.length > 0 && demo.domains.every((d) => d.abi === 'x86_32');
+  return { present: demos.filter((demo) => !isPast(demo)), past: demos.filter(isPast) };
+}

@@ -23,6 +23,7 @@ export function HypercallsPanel() {
   const all = useLab((s) => s.traceAll);
   const trace = useLab((s) => s.views.trace);
   const call = useLab((s) => s.traceCall);
+  const called = useLab((s) => s.views.called);
   const counts = useLab((s) => s.views.hypercalls);
   return (
     <Panel
@@ -58,7 +59,11 @@ export function HypercallsPanel() {
           </button>
         </p>
       )}
-      {tab === 'trace' ? <Trace view={trace} /> : <Counts view={counts} />}
+      {tab === 'trace' ? (
+        <Trace view={call === null ? trace : called} filtered={call !== null} />
+      ) : (
+        <Counts view={counts} />
+      )}
     </Panel>
   );
 }
@@ -68,9 +73,8 @@ function aboutTrace(trace: TraceView): string {
   return `${groupDigits(trace.total)} ${trace.total === 1 ? 'event' : 'events'}`;
 }
 
-function Trace({ view }: { view: TraceView | undefined }) {
+function Trace({ view, filtered }: { view: TraceView | undefined; filtered: boolean }) {
   const paused = useLab((s) => s.views.machine?.mode !== 'running');
-  const filtered = useLab((s) => s.traceCall !== null);
   const rows = useMemo(() => (view === undefined ? [] : [...view.rows].reverse()), [view]);
   if (rows.length === 0) {
     return filtered ? (
@@ -87,7 +91,7 @@ function Trace({ view }: { view: TraceView | undefined }) {
         <div key={row.sequence} role="rowgroup">
           <Row
             className={css['trace']}
-            mark={`${row.refused ? 'refused' : ''} ${paused && row === newest ? 'now' : ''}`}
+            mark={`${row.refused ? 'refused' : ''} ${paused && !filtered && row === newest ? 'now' : ''}`}
             title={`d${row.domid} v${row.vcpu} ${row.text}`}
             cells={[
               <span key="at" className="mono third">
