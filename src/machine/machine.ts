@@ -108,7 +108,8 @@ export class Machine {
   run(untilCycle: number): RunResult {
     invariant(Number.isFinite(untilCycle), 'a run needs an end');
     this.#insideWindow = false;
-    return this.#note(runUntil(this, untilCycle));
+    // The clock counts whole cycles; a paced host asks for fractions.
+    return this.#note(runUntil(this, Math.floor(untilCycle)));
   }
 
   /**
