@@ -1,5 +1,5 @@
 /**
- * The committed guest images are what their sources make: built again and compared byte for byte. gcc's output differs
+ * The committed guest images and ramdisks are what their sources make: built again and compared byte for byte. gcc's output differs
  * between versions, so this is checked with the compiler that made them, Debian 12's, and reported as skipped elsewhere.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ const canLink32 =
     input: 'void _start(void){}',
   }).status === 0;
 const sameCompiler = canLink32 && version.includes('(Debian 12.');
-const images = readdirSync(committed).filter((name) => name.endsWith('.elf'));
+const images = readdirSync(committed).filter((name) => /\.(elf|cpio)$/.test(name));
 
 describe.skipIf(!sameCompiler)('the committed guest images (needs gcc of Debian 12)', () => {
   const built = mkdtempSync(join(tmpdir(), 'ringside-guests-'));
