@@ -77,7 +77,9 @@ function Mode() {
         <div className="bold cut" data-testid="mode">
           {mode.title}
         </div>
-        <div className="small second cut">{mode.detail}</div>
+        <div className="small second cut" title={mode.detail}>
+          {mode.detail}
+        </div>
       </div>
     </div>
   );
