@@ -109,12 +109,13 @@ describe('a saved lab', () => {
     expect(saveLab(load(file))).toEqual(file);
   });
 
-  it('keeps a clock that stands between two cycles', () => {
+  it('keeps the clock, which stands at a whole cycle whatever fraction the host asked for', () => {
     const session = new Session({ ...MACHINE, memoryMiB: 16 });
     boot(session, demo('ticks'));
-    for (let i = 0; i < 500 && session.machine.now % 1 === 0; i++)
+    for (let i = 0; i < 500; i++) {
       session.machine.run(session.machine.now + 50_000.3);
-    expect(session.machine.now % 1).not.toBe(0);
+      expect(session.machine.now % 1).toBe(0);
+    }
     const saved = load(saveLab(session.machine));
     expect(saved.now).toBe(session.machine.now);
     expect(stateHash(saved)).toBe(stateHash(session.machine));
