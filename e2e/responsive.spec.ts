@@ -24,8 +24,7 @@ test.describe('the lab stays in hand', () => {
       await expect(lab.mode).toHaveText('Running');
     }
     took.sort((a, b) => a - b);
-    // Other work on this computer only adds: the second fastest says what the lab needs.
-    expect(took[1], `of ${took.map((t) => t.toFixed(0)).join(', ')} ms the second`).toBeLessThan(100);
+    expect(took[2], `the median of ${took.map((t) => t.toFixed(0)).join(', ')} ms`).toBeLessThan(100);
   });
 
   test('a step takes one instruction and marks what it changed', async ({ lab }) => {
