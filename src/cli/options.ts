@@ -54,7 +54,7 @@ export const OPTIONS: readonly OptionRow[] = [
     value: 'KIND@MS',
     multiple: true,
     group: 'typing',
-    help: 'press at that virtual time: button (IRQ 11) or nmi of domain 0, or debug (VIRQ_DEBUG to the first domain)',
+    help: 'press at that virtual time: button (IRQ 11) or nmi of domain 0, debug (VIRQ_DEBUG to the first domain), cpuN-off or cpuN-on (a physical CPU goes off line or on line)',
   },
   {
     name: 'save',

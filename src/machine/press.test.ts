@@ -167,6 +167,19 @@ describe('the NMI button', () => {
   });
 });
 
+describe('what an administrator does to a CPU', () => {
+  it('takes it off line and brings it back; where there is none, nothing happens', () => {
+    const machine = new ScriptedMachine({ cpus: 2 });
+    const online = () => machine.hv.pcpus.map((cpu) => cpu.online);
+    pressOn(machine.hv, 'cpu1-off', 0);
+    expect(online()).toEqual([true, false]);
+    for (const press of ['cpu2-off', 'cpu2-on', 'cpu3-off'] as const) pressOn(machine.hv, press, 0);
+    expect(online()).toEqual([true, false]);
+    pressOn(machine.hv, 'cpu1-on', 0);
+    expect(online()).toEqual([true, true]);
+  });
+});
+
 describe('typing to the initial domain', () => {
   it('raises VIRQ_CONSOLE and waits for console_io, unless the guest listens at the UART', () => {
     const machine = new Machine(MACHINE, () => {});

@@ -28,8 +28,8 @@ export interface DomainRequest {
 }
 
 export type StepKind = 'instruction' | 'hypercall' | 'event';
-/** The lab button (IRQ 11), the NMI button, the debug key (VIRQ_DEBUG). */
-export type PressKind = 'button' | 'nmi' | 'debug';
+/** The lab button (IRQ 11), the NMI button, the debug key (VIRQ_DEBUG); a physical CPU goes off line or on line. */
+export type PressKind = 'button' | 'nmi' | 'debug' | `cpu${1 | 2 | 3}-${'off' | 'on'}`;
 
 /** Offered by the worker through comlink. Expected failures are values. */
 export interface LabApi {

@@ -21,6 +21,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** What a CPU has while it is another's turn; the names are those in Hypervisor and Scheduler. */
 export class PhysicalCpu {
   readonly id: number;
+  /** Takes vcpus; off line (cpu-hotplug.ts) its clock goes on and nothing else does. CPU 0 always is. */
+  online = true;
   /** Virtual cycles since the machine started. */
   clock = 0;
   current: Vcpu | null = null;
@@ -59,6 +61,12 @@ export function otherCpuOf(hv: Hypervisor, vcpu: Vcpu): PhysicalCpu | null {
 /** Is the vcpu on a CPU? */
 export function isOnCpu(hv: Hypervisor, vcpu: Vcpu): boolean {
   return vcpu === hv.current || otherCpuOf(hv, vcpu) !== null;
+}
+
+export function cpusOnline(hv: Hypervisor): number {
+  let count = 0;
+  for (const cpu of hv.pcpus) if (cpu.online) count++;
+  return count;
 }
 
 export function everyCpuIdle(hv: Hypervisor): boolean {

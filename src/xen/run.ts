@@ -107,6 +107,11 @@ function runWindows(hv: Hypervisor, untilCycle: number): SliceResult {
       nextTurn(hv);
       continue;
     }
+    const mine = hv.pcpus[hv.turn]!;
+    if (!mine.online && hv.current === null && !hv.rescheduleDue) {
+      cpu.advanceTo(hv.windowEnd);
+      continue;
+    }
     takeWhatWasSent(hv, now);
     fireTimers(hv, expired);
     if (scheduleNeeded(hv)) {
@@ -115,7 +120,6 @@ function runWindows(hv: Hypervisor, untilCycle: number): SliceResult {
     }
     const vcpu = hv.current;
     const deadline = earliestDeadline(hv);
-    const mine = hv.pcpus[hv.turn]!;
     if (vcpu === null) {
       if (scheduler.queue.length === 0 && everyCpuIdle(hv))
         return { kind: anybodyLives(hv) ? 'idle' : 'halted', nextDeadline: deadline };

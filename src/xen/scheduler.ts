@@ -6,7 +6,7 @@
 
 import { charge } from './charge.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { currentOf, isOnCpu, otherCpuOf, type PhysicalCpu } from './physical-cpus.ts';
+import { cpusOnline, currentOf, isOnCpu, otherCpuOf, type PhysicalCpu } from './physical-cpus.ts';
 import { isRunnable, setRunstate, updateRunstateArea, waitingState } from './runstate.ts';
 import { updateTimeArea, updateTimeInfo } from './time-info.ts';
 import {
@@ -90,6 +90,7 @@ function placeAmongSeveral(hv: Hypervisor, vcpu: Vcpu): void {
   let worst = vcpu.priority;
   for (const cpu of hv.pcpus) {
     const current = currentOf(hv, cpu);
+    if (!cpu.online) continue;
     if (current === null) idle++;
     else if (current.priority > worst || (current.priority === worst && place && cpu.id === hv.turn)) {
       worst = current.priority;
@@ -179,6 +180,7 @@ function account(hv: Hypervisor, now: number): void {
   if (now < scheduler.nextAccounting) return;
   const periods = Math.floor((now - scheduler.nextAccounting) / ACCOUNTING_NS) + 1;
   scheduler.nextAccounting += periods * ACCOUNTING_NS;
+  const cpus = cpusOnline(hv);
   let active = 0;
   for (const domain of hv.domains) for (const vcpu of domain?.vcpus ?? []) if (vcpu.active) active++;
   for (const domain of hv.domains) {
@@ -186,7 +188,7 @@ function account(hv: Hypervisor, now: number): void {
       if (!vcpu.active) continue;
       vcpu.credit = Math.max(
         -ACCOUNTING_NS,
-        Math.min(ACCOUNTING_NS, vcpu.credit + (periods * ACCOUNTING_NS * hv.pcpus.length) / active),
+        Math.min(ACCOUNTING_NS, vcpu.credit + (periods * ACCOUNTING_NS * cpus) / active),
       );
       // Who just woke up and has not run yet keeps its boost.
       if (vcpu.priority !== PRIORITY_boost) vcpu.priority = vcpu.credit > 0 ? PRIORITY_under : PRIORITY_over;
@@ -216,7 +218,7 @@ export function readyAt(scheduler: Scheduler): number {
 export function scheduleNeeded(hv: Hypervisor): boolean {
   if (hv.rescheduleDue) return true;
   const scheduler = hv.scheduler;
-  if (scheduler.queue.length === 0) return false;
+  if (scheduler.queue.length === 0 || !hv.pcpus[hv.turn]!.online) return false;
   const now = hv.now();
   return (hv.current === null || now >= scheduler.sliceEnd) && firstReady(scheduler, now) !== null;
 }
@@ -231,8 +233,9 @@ export function schedule(hv: Hypervisor): void {
   const current = hv.current;
   const yielding = scheduler.yielding;
   scheduler.yielding = false;
-  const rival = firstReady(scheduler, now);
-  if (current !== null && (!yielding || rival === null) && isRunnable(current)) {
+  const { online } = hv.pcpus[hv.turn]!;
+  const rival = online ? firstReady(scheduler, now) : null;
+  if (current !== null && online && (!yielding || rival === null) && isRunnable(current)) {
     const expired = now >= scheduler.sliceEnd;
     if (
       rival === null ||

@@ -63,6 +63,7 @@ export const VIRQ_DEBUG = 1;
 export const VIRQ_CONSOLE = 2;
 export const VIRQ_DOM_EXC = 3;
 export const VIRQ_CON_RING = 8;
+export const VIRQ_PCPU_STATE = 9;
 export const VIRQ_NAMES: readonly (string | undefined)[] = [
   'TIMER',
   'DEBUG',
@@ -84,7 +85,6 @@ export const VIRQ_NEVER_RAISED: Readonly<Record<number, string>> = {
   4: 'there is no trace buffer',
   6: 'there is no debugger connection',
   7: 'there is no profiler',
-  9: 'no simulated processor goes on or off line',
   10: 'there is no memory event channel',
   11: 'Argo is not offered',
   12: 'the hypervisor keeps its own heap apart',

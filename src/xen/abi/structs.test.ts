@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { platformOp } from '../hypercalls/platform-op.ts';
 import * as constants from './constants.ts';
 import type { ScalarType, StructType } from './struct.ts';
 import * as structs from './structs.ts';
@@ -47,6 +48,11 @@ describe('the ABI structs, against gcc -m32 on the public headers', () => {
       const real = LAYOUTS.get('vcpu_guest_context')!.fields.get(`[${name}`)!;
       expect([name, array.offset, array.size * array.count]).toEqual([name, real.offset, real.size]);
     }
+  });
+  it('has the struct of platform_op, which holds the others', () => {
+    const { fields } = LAYOUTS.get('xenpf_pcpuinfo')!;
+    expect(structs.PLATFORM_OP_SIZE).toBe(fields.get('=PLATFORM_OP_SIZE')!.size);
+    expect(platformOp.structBodyAt).toBe(fields.get('=PLATFORM_OP_BODY')!.offset);
   });
   it('has the byte offsets of shared memory that constants.ts names', () => {
     const shared = LAYOUTS.get('shared_info')!.fields;

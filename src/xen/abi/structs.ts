@@ -224,6 +224,18 @@ export const physdev_pirq_eoi_gmfn = struct('physdev_pirq_eoi_gmfn', 4, { gmfn: 
 /** Bytes of the whole 3.0.2 struct: u32 cmd, then the union. */
 export const PHYSDEV_OP_SIZE = 16;
 
+// --- the platform
+export const xenpf_pcpuinfo = struct('xenpf_pcpuinfo', 20, {
+  xen_cpuid: u32(0, 'dec'),
+  max_present: out(u32(4, 'dec')),
+  flags: out(u32(8)),
+  apic_id: out(u32(12, 'dec')),
+  acpi_id: out(u32(16, 'dec')),
+});
+export const xenpf_cpu_ol = struct('xenpf_cpu_ol', 4, { cpuid: u32(0, 'dec') });
+/** Bytes of the whole struct: u32 cmd, u32 interface_version, then the union. */
+export const PLATFORM_OP_SIZE = 136;
+
 // --- version
 export const xen_platform_parameters = struct('xen_platform_parameters', 4, {
   virt_start: out(u32(0, 'va')),

@@ -42,6 +42,7 @@ interface CompiledRow {
   subOps: (CompiledSubOp | undefined)[];
   /** 'struct' forms: bytes of the whole struct. */
   structSize: number;
+  structBodyAt: number;
 }
 
 function compileSubOp(row: SubOpRow): CompiledSubOp {
@@ -70,6 +71,7 @@ for (const row of HYPERCALLS) {
     byStruct: row.subOpsBy === 'struct',
     subOps,
     structSize: row.structSize ?? 0,
+    structBodyAt: row.subOpsBy === 'struct' ? (row.structBodyAt ?? 4) : 0,
   };
 }
 
@@ -178,12 +180,16 @@ function dispatchSubOp(caller: Caller, entry: CompiledRow, args: Uint32Array, se
   const trace = hv.trace;
   const slot = sequence & (trace.capacity - 1);
   trace.sub[slot] = cmd | 0;
+  if (row.admit !== undefined && view !== null) {
+    const refused = row.admit(caller, view);
+    if (refused !== 0) return refused;
+  }
   const sub = entry.subOps[cmd];
   if (sub === undefined) {
     const old = row.unknownSubOp === 'EINVAL-302' && domain.personality === '3.0.2';
     return old || row.unknownSubOp === 'EINVAL' ? EINVAL : ENOSYS;
   }
-  const result = runSubOp(caller, sub, view, byStruct, pointer, slot, args);
+  const result = runSubOp(caller, sub, view, entry.structBodyAt, pointer, slot, args);
   trace.countSubCall(row.number, cmd, result < 0);
   return result;
 }
@@ -192,14 +198,14 @@ function runSubOp(
   caller: Caller,
   sub: CompiledSubOp,
   view: DataView | null,
-  byStruct: boolean,
+  body: number,
   pointer: number,
   slot: number,
   args: Uint32Array,
 ): number {
   const { hv, domain } = caller;
   if (!sub.offered) return ENOSYS;
-  const body = byStruct ? 4 : 0;
+  const byStruct = body !== 0;
   const arg: Record<string, number> = sub.takesStruct ? {} : NO_STRUCT;
   if (sub.takesStruct) {
     if (!byStruct) view = hv.guest.read(domain, pointer, sub.size);
@@ -211,7 +217,7 @@ function runSubOp(
     }
   }
   if (sub.privileged && !domain.privileged) return EPERM;
-  const result = sub.row.run!(caller, arg, byStruct ? pointer + 4 : args[1]!);
+  const result = sub.row.run!(caller, arg, byStruct ? pointer + body : args[1]!);
   if (result < 0 || sub.outputs.length === 0 || domain.end !== null) return result;
   // The whole struct goes back, outputs filled in: what was done stays done even if that fails.
   const fresh = hv.guest.readBytes(domain, pointer + body, sub.size);

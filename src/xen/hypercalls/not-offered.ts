@@ -11,7 +11,6 @@ const missing = (number: number, name: string, doc: string, notOffered: string):
 const CONTROL = 'the built-in toolstack controls domains itself';
 
 export const NOT_OFFERED: readonly HypercallRow[] = [
-  missing(7, 'platform_op', 'Control of the platform (dom0_op in 3.0.2).', CONTROL),
   missing(25, 'set_segment_base', 'Segment bases of 64-bit guests.', 'only for 64-bit guests'),
   missing(27, 'xsm_op', 'Security policy (acm_op in 3.0.2).', 'no security modules'),
   missing(31, 'xenoprof_op', 'Profiling.', 'the lab counts everything itself'),

@@ -50,6 +50,10 @@ export interface HypercallRow {
   subOps?: readonly SubOpRow[];
   /** 'struct' forms: bytes of the whole struct, command included. */
   structSize?: number;
+  /** 'struct' forms: where the sub-operation's own struct lies in the whole; 4 where nothing is said. */
+  structBodyAt?: number;
+  /** 'struct' forms: what is asked before the command is looked at. @returns 0 or an errno. */
+  admit?: (caller: Caller, whole: DataView) => number;
   /** Answer to a command that is in no row: ENOSYS, or EINVAL where 3.0.2 says so. */
   unknownSubOp?: 'ENOSYS' | 'EINVAL' | 'EINVAL-302';
   notOffered?: string;

@@ -24,6 +24,7 @@ import { mmuextOpRow } from './mmuext-op.ts';
 import { multicall } from './multicall.ts';
 import { NOT_OFFERED } from './not-offered.ts';
 import { physdevOp, physdevOpCompat } from './physdev-op.ts';
+import { platformOp } from './platform-op.ts';
 import type { HypercallRow } from './row.ts';
 import { schedOp, schedOpCompat, setTimerOpRow } from './sched-op.ts';
 import { updateVaMappingOtherdomainRow, updateVaMappingRow } from './update-va-mapping.ts';
@@ -61,6 +62,7 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   callbackOp,
   eventChannelOp,
   physdevOp,
+  platformOp,
   ...NOT_OFFERED,
 ].sort((a, b) => a.number - b.number);
 

@@ -14,6 +14,7 @@
 #include <xen/memory.h>
 #include <xen/nmi.h>
 #include <xen/physdev.h>
+#include <xen/platform.h>
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>
@@ -183,6 +184,14 @@ int main(void) {
 #undef T
 #define T struct mmuext_op
   S(T, "mmuext_op"); F(T, "cmd", cmd); F(T, "arg1", arg1); F(T, "arg2", arg2);
+#undef T
+#define T struct xenpf_pcpuinfo
+  S(T, "xenpf_pcpuinfo"); F(T, "xen_cpuid", xen_cpuid); F(T, "max_present", max_present); F(T, "flags", flags);
+  F(T, "apic_id", apic_id); F(T, "acpi_id", acpi_id); F(struct xen_platform_op, "=PLATFORM_OP_BODY", u);
+  printf("=PLATFORM_OP_SIZE 0 %u\n", (unsigned)sizeof(struct xen_platform_op));
+#undef T
+#define T struct xenpf_cpu_ol
+  S(T, "xenpf_cpu_ol"); F(T, "cpuid", cpuid);
 #undef T
 #define T struct multicall_entry
   S(T, "multicall_entry"); F(T, "op", op); F(T, "result", result); F(T, "arg0", args[0]); F(T, "arg1", args[1]);
