@@ -65,11 +65,24 @@ describe('the console daemon', () => {
     expect(read()).toBe('ls\n');
     expect(daemon.inputEmpty).toBe(true);
   });
-  it('sees the output of guests that never send an event', () => {
+  it('sees the output of guests that never send an event, and does not disturb them', () => {
     const { daemon, printed, print } = consoleLab();
     print('polled');
-    expect(daemon.poll()).toBe(true);
+    expect(daemon.poll()).toBe(false);
     expect(printed()).toBe('polled');
+  });
+  it('owes the notification for room made until the guest sends its first event', () => {
+    const { daemon, print } = consoleLab();
+    print('printed before the channel has a handler, as the Mini-OS of 2006 does');
+    daemon.poll();
+    expect(daemon.event()).toBe(true);
+    expect(daemon.event()).toBe(false);
+  });
+  it('takes a guest that reads its input for ready', () => {
+    const { daemon, read } = consoleLab();
+    daemon.input(toBytes('ls\n'));
+    read();
+    expect(daemon.poll()).toBe(true);
   });
   it('keeps more typing than fits until there is room, across the wrap of the ring', () => {
     const { daemon, read } = consoleLab();
