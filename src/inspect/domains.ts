@@ -5,7 +5,7 @@ import { explainRefusal } from '../xen/explain.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
 import { RUNSTATE_NAMES } from '../xen/runstate.ts';
 import type { Vcpu } from '../xen/vcpu.ts';
-import { vcpuState } from './vcpu-state.ts';
+import { pcpuOf, vcpuState } from './vcpu-state.ts';
 
 function note(vcpu: Vcpu): string {
   if (vcpu.domain.end !== null) return 'stopped';
@@ -29,6 +29,7 @@ function summary(hv: Hypervisor, vcpu: Vcpu): VcpuSummary {
     vcpu: vcpu.id,
     runstate: RUNSTATE_NAMES[vcpu.runstate]!,
     ring: vcpu.initialised ? vcpuState(hv, vcpu).u32('cpl') : 1,
+    pcpu: pcpuOf(hv, vcpu),
     note: note(vcpu),
   };
 }

@@ -15,6 +15,8 @@ export type SymbolLookup = (domid: number, va: number) => string | undefined;
 const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 const CODE_LINES = 14;
 const STACK_WORDS = 12;
+/** So many zeros in a row are no code: the processor would read them as add [eax], al, over and over. */
+const LEAST_PADDING = 8;
 
 /** 'ring 1 code, 4 GiB' from the hidden part of a segment register. */
 function segmentText(access: number, base: number, limit: number): string {
@@ -32,6 +34,13 @@ function hexBytes(bytes: Uint8Array): string {
   return text;
 }
 
+/** How many zeros there are from `at` on. */
+function zerosAt(bytes: Uint8Array, at: number): number {
+  let end = at;
+  while (end < bytes.length && bytes[end] === 0) end++;
+  return end - at;
+}
+
 function code(hv: Hypervisor, vcpu: Vcpu, state: VcpuState, symbolAt: SymbolLookup): DisassemblyLine[] {
   const lines: DisassemblyLine[] = [];
   const bits = state.u32('segAccess', CS) & 0x40_0000 ? 32 : 16;
@@ -40,6 +49,19 @@ function code(hv: Hypervisor, vcpu: Vcpu, state: VcpuState, symbolAt: SymbolLook
   const symbol = (va: number) => symbolAt(vcpu.domain.id, va);
   for (let at = 0; lines.length < CODE_LINES && at < bytes.length; ) {
     const va = (start + at) >>> 0;
+    const zeros = at === 0 ? 0 : zerosAt(bytes, at);
+    if (zeros >= LEAST_PADDING) {
+      lines.push({
+        va,
+        bytes: `00 × ${zeros}`,
+        text: at + zeros < bytes.length ? 'padding' : 'zeros from here on',
+        symbol: null,
+        current: false,
+        padding: true,
+      });
+      at += zeros;
+      continue;
+    }
     const line = disassemble(bytes.subarray(at), va, { bits, symbolAt: symbol });
     const length = Math.max(1, line.length);
     lines.push({
@@ -48,6 +70,7 @@ function code(hv: Hypervisor, vcpu: Vcpu, state: VcpuState, symbolAt: SymbolLook
       text: line.text,
       symbol: symbol(va) ?? null,
       current: at === 0,
+      padding: false,
     });
     at += length;
   }

@@ -4,6 +4,7 @@
  */
 import { CPU_STATE_SIZE, FIELDS, type FieldName } from '../cpu/layout.ts';
 import type { Hypervisor } from '../xen/hypervisor.ts';
+import { currentOf } from '../xen/physical-cpus.ts';
 import type { Vcpu } from '../xen/vcpu.ts';
 
 const scratch = new Uint8Array(CPU_STATE_SIZE); // of the current vcpu; valid until the next call
@@ -36,6 +37,12 @@ export function vcpuState(hv: Hypervisor, vcpu: Vcpu): VcpuState {
   if (hv.current !== vcpu) return new VcpuState(vcpu.saved);
   hv.cpu.saveState(scratch);
   return new VcpuState(scratch);
+}
+
+/** Number of the physical CPU that the vcpu is on. */
+export function pcpuOf(hv: Hypervisor, vcpu: Vcpu): number | null {
+  for (const cpu of hv.pcpus) if (currentOf(hv, cpu) === vcpu) return cpu.id;
+  return null;
 }
 
 export function findVcpu(hv: Hypervisor, domid: number, vcpu: number): Vcpu | undefined {

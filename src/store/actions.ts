@@ -6,6 +6,7 @@ import type {
   DomainRequest,
   LabApi,
   MachineSettings,
+  MachineView,
   PressKind,
   Snapshot,
   StepKind,
@@ -14,8 +15,12 @@ import { consoleKey } from './consoles.ts';
 import { type Demo, demoDomainName, fetchGallery, fetchImage } from './gallery.ts';
 import { consoles, INITIAL_WINDOW, type LabState, type LabStore, type Screen } from './lab-store.ts';
 import { storeLayout } from './layout.ts';
+import { fitOf } from './machine-fit.ts';
 import { neighbour, validSelection } from './selection.ts';
 import { keepWanted, mergeViews, type Shown, wantedViews } from './views.ts';
+
+/** Consoles of former machines that are kept. */
+const FORMER_KEPT = 12;
 
 export class LabActions {
   readonly #store: LabStore;
@@ -79,12 +84,30 @@ export class LabActions {
     return this.#send((api) => api.setSpeed(speed));
   }
 
-  async reset(memoryMiB?: number): Promise<void> {
-    if (memoryMiB !== undefined) this.#store.setState({ memoryMiB });
-    this.#newGeneration();
-    consoles.forget((key) => this.#store.getState().former.some((f) => f.key === key));
-    await this.#send((api) => api.reset(this.#settings()));
+  /** A new, empty machine, with this much of what it is made of; the rest is as it was chosen last. */
+  async reset(chosen: { memoryMiB?: number; cpus?: number } = {}): Promise<void> {
+    this.#store.setState(chosen);
+    await this.#freshMachine(this.#store.getState().cpus);
     this.say('The machine is new and empty.');
+  }
+
+  /** What the domains of the one before printed is kept. */
+  async #freshMachine(cpus: number): Promise<void> {
+    this.#keepConsoles();
+    this.#newGeneration();
+    await this.#send((api) => api.reset({ ...this.#settings(), cpus }));
+  }
+
+  /** The user's part of the demo, done by the lab. */
+  async play(): Promise<void> {
+    const { started } = this.#store.getState();
+    const domid = started?.domids[0];
+    if (started == null || domid === undefined) return;
+    const { input = [], presses = [] } = started.demo;
+    this.#store.setState({ started: { ...started, played: true } });
+    await this.#send((api) => api.play({ domid, lines: input, presses }));
+    this.say('The lab types and presses.');
+    await this.run();
   }
 
   async destroy(domid: number): Promise<void> {
@@ -101,7 +124,14 @@ export class LabActions {
 
   // ---------------------------------------------------------------- booting
 
-  async bootDemo(demo: Demo): Promise<void> {
+  /** @param mayReplace the machine may go, whoever lives on it. */
+  async bootDemo(demo: Demo, mayReplace = false): Promise<void> {
+    const { machine, domains } = this.#store.getState().views;
+    const fit = fitOf(demo, machine, domains?.domains ?? []);
+    if (fit.kind === 'asks' && !mayReplace) {
+      this.#store.setState({ dialog: 'fresh', asked: { demo, why: fit.why } });
+      return;
+    }
     const requests: DomainRequest[] = [];
     for (const [index, domain] of demo.domains.entries()) {
       const image = await this.#fetch(demo.title, domain.image);
@@ -120,11 +150,29 @@ export class LabActions {
         privileged: domain.privileged ?? false,
       });
     }
-    for (const request of requests) if (!(await this.boot(request)).ok) return;
+    const runs = machine === undefined || fit.kind !== 'joins' || stands(machine.mode);
+    if (fit.kind !== 'joins') await this.#freshMachine(demo.cpus ?? this.#store.getState().cpus);
+    const domids: number[] = [];
+    for (const request of requests) {
+      const booted = await this.#build(request);
+      if (!booted.ok) return;
+      domids.push(booted.value.domid);
+    }
+    this.#store.setState({ started: { demo, domids, played: false } });
+    if (runs) await this.run();
   }
 
-  async boot(request: DomainRequest): Promise<Result<{ domid: number }>> {
-    const mode = this.#store.getState().views.machine?.mode;
+  /** A kernel of the user's; `cpus` other than the machine's: on a new one. */
+  async boot(request: DomainRequest, cpus?: number): Promise<Result<{ domid: number }>> {
+    const { machine } = this.#store.getState().views;
+    const fresh = cpus !== undefined && cpus !== machine?.cpus;
+    if (fresh) await this.reset({ cpus });
+    const booted = await this.#build(request);
+    if (booted.ok && (fresh || stands(machine?.mode))) await this.run();
+    return booted;
+  }
+
+  async #build(request: DomainRequest): Promise<Result<{ domid: number }>> {
     this.#store.setState({
       progress: { title: request.name, detail: 'building the domain', fraction: null },
       error: null,
@@ -145,7 +193,6 @@ export class LabActions {
         shownFormer: null,
       });
       this.say(`${request.name} is domain ${booted.value.domid}.`);
-      if (mode === undefined || mode === 'empty' || mode === 'ended') await this.run();
       return booted;
     } catch (error) {
       const failure = { code: 'worker-gone', message: messageOf(error) };
@@ -165,7 +212,10 @@ export class LabActions {
       const opened = await this.#client.call<Opened>(async (api) => api.open(transferring(bytes, bytes)));
       if (!opened.ok) return this.fail(title, opened.error);
       const { kind, domids } = opened.value;
-      if (kind === 'lab') this.#newGeneration();
+      if (kind === 'lab') {
+        this.#keepConsoles();
+        this.#newGeneration();
+      }
       const domid = domids[0] ?? null;
       this.#store.setState({ selection: { domid, vcpu: 0 }, screen: 'lab', dialog: 'none', error: null });
       this.say(
@@ -175,7 +225,7 @@ export class LabActions {
       await this.#send((api) => api.subscribe({}));
       this.#subscribed = '';
       this.#subscribe();
-      if (kind === 'domain' && (mode === undefined || mode === 'empty' || mode === 'ended')) await this.run();
+      if (kind === 'domain' && stands(mode)) await this.run();
     } catch (error) {
       this.fail(title, { code: 'worker-gone', message: messageOf(error) });
     }
@@ -198,7 +248,7 @@ export class LabActions {
     if (!restored.ok) return this.fail('The domain does not go on', restored.error);
     this.select(restored.value.domid);
     this.say(`The domain goes on as domain ${restored.value.domid}.`);
-    if (mode === 'ended') await this.run();
+    if (stands(mode)) await this.run();
   }
 
   async #fetch(title: string, path: string): Promise<Uint8Array | null> {
@@ -298,8 +348,8 @@ export class LabActions {
   // ---------------------------------------------------------------- worker
 
   #settings(): MachineSettings {
-    const { memoryMiB } = this.#store.getState();
-    return { memoryMiB, seed: 1, wallClockSeconds: Math.floor(Date.now() / 1000) };
+    const { memoryMiB, cpus } = this.#store.getState();
+    return { memoryMiB, cpus, seed: 1, wallClockSeconds: Math.floor(Date.now() / 1000) };
   }
 
   async #begin(): Promise<void> {
@@ -338,20 +388,28 @@ export class LabActions {
       selection: { domid: null, vcpu: 0 },
       window: INITIAL_WINDOW,
       shownFormer: null,
+      started: null,
     }));
   }
 
-  #lost(reason: string): void {
-    const { views, generation, selection, former } = this.#store.getState();
-    const domains = views.domains?.domains ?? [];
-    const kept = domains.map((d) => ({
+  /** The consoles of a machine that goes can still be read, the newest of them. */
+  #keepConsoles(): void {
+    const { views, generation, former } = this.#store.getState();
+    const going = (views.domains?.domains ?? []).map((d) => ({
       key: consoleKey(generation, d.domid),
       name: `d${d.domid} ${d.name}`,
     }));
+    const kept = [...former, ...going].slice(-FORMER_KEPT);
+    consoles.forget((key) => kept.some((f) => f.key === key));
+    this.#store.setState({ former: kept });
+  }
+
+  #lost(reason: string): void {
+    const { generation, selection } = this.#store.getState();
+    this.#keepConsoles();
     this.#newGeneration();
     this.#store.setState({
       connection: 'restarting',
-      former: [...former, ...kept],
       shownFormer: selection.domid === null ? null : consoleKey(generation, selection.domid),
       notice: `The engine stopped: ${reason}. It was started again with an empty machine; what the guests printed is kept.`,
       announcement: 'The engine stopped and was started again. The text of the consoles is kept.',
@@ -389,6 +447,10 @@ function download(name: string, bytes: Uint8Array): void {
   // The browser has taken hold of it by then.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
+
+/** Does the machine stand still for want of anybody who could run? */
+const stands = (mode: MachineView['mode'] | undefined): boolean =>
+  mode === undefined || mode === 'empty' || mode === 'ended';
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

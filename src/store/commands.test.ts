@@ -32,6 +32,8 @@ const machine = (mode: MachineView['mode']): MachineView => ({
   mips: 0,
   speed: 1,
   memoryMiB: 64,
+  cpus: 1,
+  playing: false,
   freeFrames: 0,
   failure: null,
 });

@@ -57,6 +57,15 @@ function whyNoDebugKey(s: LabState): string | null {
   return selected.ending === null ? null : 'The selected domain has ended.';
 }
 
+function whyNotPlay({ started, views }: LabState): string | null {
+  if (started === null) return 'No demo was started on this machine.';
+  const { input = [], presses = [] } = started.demo;
+  if (input.length + presses.length === 0) return 'This demo asks nothing of its user.';
+  if (views.machine?.playing) return 'The lab is at it.';
+  const lives = views.domains?.domains.some((d) => d.ending === null && started.domids.includes(d.domid));
+  return lives ? null : 'The demo has ended.';
+}
+
 /** The selected domain if it has suspended itself, else the newest that has. */
 function suspendedDomain(s: LabState): number | null {
   const suspended = (s.views.domains?.domains ?? []).filter((d) => d.ending?.startsWith('suspended'));
@@ -152,6 +161,13 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
         const { domid } = store.getState().selection;
         if (domid !== null) actions.press('debug', domid);
       },
+    },
+    {
+      id: 'play',
+      label: "Play the user's part of the demo",
+      group: 'Machine',
+      disabled: (s) => whyNotPlay(s),
+      perform: () => void actions.play(),
     },
     {
       id: 'reset',

@@ -1,6 +1,6 @@
 /** The demos of guests/manifest.json, and fetching their images. */
 import type { Result } from '../base/result.ts';
-import type { DomainRequest } from '../worker/protocol.ts';
+import type { DomainRequest, Script } from '../worker/protocol.ts';
 
 export interface DemoDomain {
   name?: string;
@@ -19,6 +19,11 @@ export interface Demo {
   story: string;
   watch: string[];
   domains: DemoDomain[];
+  /** Simulated physical CPUs of its machine. */
+  cpus?: number;
+  /** Its user's part: what is typed to the first domain, and what is pressed when. */
+  input?: string[];
+  presses?: Script['presses'];
 }
 
 export type Gallery =

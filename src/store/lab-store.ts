@@ -3,13 +3,13 @@ import { createStore } from 'zustand/vanilla';
 import type { UserError } from '../base/result.ts';
 import type { PageTableWindow, TracedCall } from '../worker/protocol.ts';
 import { Consoles } from './consoles.ts';
-import type { Gallery } from './gallery.ts';
+import type { Demo, Gallery } from './gallery.ts';
 import type { Layout } from './layout.ts';
 import type { Selection } from './selection.ts';
 import type { Views } from './views.ts';
 
 export type Screen = 'lab' | 'gallery' | 'reference';
-export type Dialog = 'none' | 'palette' | 'keys' | 'open' | 'reset';
+export type Dialog = 'none' | 'palette' | 'keys' | 'open' | 'reset' | 'fresh';
 
 /** What the registers and ports looked like before the last step, or when the machine last stood still. */
 export interface Baseline {
@@ -30,6 +30,14 @@ export interface FormerConsole {
   name: string;
 }
 
+/** A demo of the present machine. */
+export interface StartedDemo {
+  demo: Demo;
+  domids: number[];
+  /** The lab was asked to do the user's part. */
+  played: boolean;
+}
+
 export interface OpenedFiles {
   kernel: File | null;
   ramdisk: File | null;
@@ -45,6 +53,10 @@ export interface LabState {
   screen: Screen;
   layout: Layout;
   dialog: Dialog;
+  /** The newest demo of this machine. */
+  started: StartedDemo | null;
+  /** A demo that waits for the answer whether it may have a machine of its own. */
+  asked: { demo: Demo; why: string } | null;
   gallery: Gallery;
   files: OpenedFiles;
   progress: Progress | null;
@@ -65,6 +77,8 @@ export interface LabState {
   historyNs: number;
   speed: number;
   memoryMiB: number;
+  /** CPUs of the next machine, where its demo does not say. */
+  cpus: number;
   former: readonly FormerConsole[];
   /** Key of a former console that is shown instead of the selected domain's. */
   shownFormer: string | null;
@@ -84,6 +98,8 @@ export function createLabStore(layout: Layout) {
     screen: 'gallery',
     layout,
     dialog: 'none',
+    started: null,
+    asked: null,
     gallery: { state: 'loading' },
     files: { kernel: null, ramdisk: null },
     progress: null,
@@ -99,6 +115,7 @@ export function createLabStore(layout: Layout) {
     historyNs: HISTORY_NS,
     speed: 1,
     memoryMiB: 256,
+    cpus: 1,
     former: [],
     shownFormer: null,
   }));

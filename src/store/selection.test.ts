@@ -12,7 +12,13 @@ const domain = (domid: number, vcpus = 1): DomainSummary => ({
   state: 'running',
   ending: null,
   refusals: [],
-  vcpus: Array.from({ length: vcpus }, (_, vcpu) => ({ vcpu, runstate: 'running', ring: 1, note: '' })),
+  vcpus: Array.from({ length: vcpus }, (_, vcpu) => ({
+    vcpu,
+    runstate: 'running',
+    ring: 1,
+    pcpu: 0,
+    note: '',
+  })),
 });
 
 describe('the selection', () => {

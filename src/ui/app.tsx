@@ -5,6 +5,7 @@ import { actions, commands, labStore, useLab } from '../store/lab.ts';
 import css from './app.module.css';
 import { LabScreen } from './lab-screen.tsx';
 import { Busy } from './panels/dialogs/busy.tsx';
+import { FreshDialog } from './panels/dialogs/fresh.tsx';
 import { OpenDialog } from './panels/dialogs/open.tsx';
 import { KeysDialog, Palette } from './panels/dialogs/palette.tsx';
 import { ResetDialog } from './panels/dialogs/reset.tsx';
@@ -35,6 +36,7 @@ export function App() {
       <Palette />
       <KeysDialog />
       <ResetDialog />
+      <FreshDialog />
       {dragging && (
         <div className={css['drop']}>
           <p>Drop a kernel, and a ramdisk if it needs one. Nothing leaves this browser.</p>

@@ -5,14 +5,29 @@ import { Machine } from '../machine/machine.ts';
 import { restoreDomain } from '../machine/restore-domain.ts';
 import { saveDomain } from '../machine/save-domain.ts';
 import { loadLab, saveLab } from '../machine/save-lab.ts';
-import type { CreateEngine, Engine, EngineFacts, EngineQuery, EngineRun, OpenEngine } from './engine.ts';
-import type { PressKind, StepKind, View } from './protocol.ts';
+import { toText } from '../xen/toolstack/xenstore-wire.ts';
+import { DemoScript } from './demo-script.ts';
+import type {
+  CreateEngine,
+  Engine,
+  EngineFacts,
+  EngineQuery,
+  EngineRun,
+  OpenEngine,
+  Print,
+} from './engine.ts';
+import type { PressKind, Script, StepKind, View } from './protocol.ts';
 
 class MachineEngine implements Engine {
   readonly #machine: Machine;
+  #script: DemoScript | null = null;
 
-  constructor(machine: Machine) {
-    this.#machine = machine;
+  /** @param make the machine, given what hears its domains. */
+  constructor(make: (print: Print) => Machine, print: Print) {
+    this.#machine = make((domid, bytes, emergency) => {
+      this.#script?.printed(this.#machine.now, domid, toText(bytes));
+      print(domid, bytes, emergency);
+    });
   }
 
   get now(): number {
@@ -53,8 +68,12 @@ class MachineEngine implements Engine {
   press(press: PressKind, domid: number): void {
     this.#machine.press(press, domid);
   }
+  play(script: Script): void {
+    this.#script = new DemoScript(script, this.#machine);
+  }
   run(untilNs: number): EngineRun {
-    return this.#machine.run(untilNs);
+    if (this.#script?.isOver(this.#machine)) this.#script = null;
+    return this.#script === null ? this.#machine.run(untilNs) : this.#script.run(this.#machine, untilNs);
   }
 
   step(kind: StepKind, untilNs: number): EngineRun {
@@ -66,7 +85,9 @@ class MachineEngine implements Engine {
     const waiting = domains.filter((domain) => domain.end === null).map((domain) => `d${domain.id}`);
     return {
       memoryMiB: options.memoryMiB,
+      cpus: hv.pcpus.length,
       freeFrames: hv.frames.freeFrames,
+      playing: this.#script !== null && !this.#script.isOver(this.#machine),
       waiting: waiting.length === 0 ? null : `waiting for an event of ${waiting.join(', ')}`,
     };
   }
@@ -77,9 +98,16 @@ class MachineEngine implements Engine {
 }
 
 export const createEngine: CreateEngine = (settings, print) =>
-  new MachineEngine(new Machine(settings, print));
+  new MachineEngine((hear) => new Machine(settings, hear), print);
 
 export const openEngine: OpenEngine = (file, print) => {
-  const loaded = loadLab(file, print);
-  return loaded.ok ? { ok: true, value: new MachineEngine(loaded.value) } : loaded;
+  // Nothing is printed before the machine runs.
+  let sink: Print = () => {};
+  const loaded = loadLab(file, (...printed) => sink(...printed));
+  if (!loaded.ok) return loaded;
+  const engine = new MachineEngine((hear) => {
+    sink = hear;
+    return loaded.value;
+  }, print);
+  return { ok: true, value: engine };
 };

@@ -1,6 +1,14 @@
 /** What the lab asks of the engine: a narrow interface, so that the lab's own rules can be tested with a small one. */
 import type { Result } from '../base/result.ts';
-import type { DomainRequest, MachineSettings, PressKind, StepKind, View, ViewQuery } from './protocol.ts';
+import type {
+  DomainRequest,
+  MachineSettings,
+  PressKind,
+  Script,
+  StepKind,
+  View,
+  ViewQuery,
+} from './protocol.ts';
 
 /** What can be asked of an engine: all views but the machine's own. */
 export type EngineQuery = Exclude<ViewQuery, { view: 'machine' }>;
@@ -8,7 +16,10 @@ export type EngineQuery = Exclude<ViewQuery, { view: 'machine' }>;
 /** A machine's view lacks only what the lab itself knows: mode, speed, rate. */
 export interface EngineFacts {
   memoryMiB: number;
+  cpus: number;
   freeFrames: number;
+  /** A script types and presses. */
+  playing: boolean;
   /** Who waits for what, when nobody can run: 'd1 waits for an event'. */
   waiting: string | null;
 }
@@ -36,6 +47,8 @@ export interface Engine {
   restoreSuspended(domid: number): Result<{ domid: number }>;
   input(domid: number, bytes: Uint8Array): void;
   press(press: PressKind, domid: number): void;
+  /** Types and presses in the runs that follow. */
+  play(script: Script): void;
   run(untilNs: number): EngineRun;
   /** To the end of one instruction, to after the next hypercall, or to the next event; at most to `untilNs`. */
   step(kind: StepKind, untilNs: number): EngineRun;

@@ -15,6 +15,7 @@ import type {
   MachineSettings,
   MachineView,
   PressKind,
+  Script,
   Snapshot,
   StepKind,
   View,
@@ -140,7 +141,8 @@ export class Lab implements LabApi {
     this.#stopMoving();
     const engine = opened.value;
     this.#engine = engine;
-    this.#settings = { ...this.#settings, memoryMiB: engine.facts().memoryMiB };
+    const { memoryMiB, cpus } = engine.facts();
+    this.#settings = { ...this.#settings, memoryMiB, cpus };
     this.#failure = null;
     this.#rate = [];
     if (engine.domainCount === 0) this.#setMode('empty', 'no domain yet');
@@ -231,6 +233,12 @@ export class Lab implements LabApi {
   async press(press: PressKind, domid: number): Promise<void> {
     this.#guarded((engine) => engine.press(press, domid));
     this.#console.flush();
+    if (this.#moving) this.#wake();
+    this.#pump.pump(false);
+  }
+
+  async play(script: Script): Promise<void> {
+    this.#guarded((engine) => engine.play(script));
     if (this.#moving) this.#wake();
     this.#pump.pump(false);
   }
@@ -417,7 +425,9 @@ export class Lab implements LabApi {
       mips: this.#mips(),
       speed: this.#speed,
       memoryMiB: this.#settings.memoryMiB,
+      cpus: facts.cpus,
       freeFrames: facts.freeFrames,
+      playing: facts.playing,
       failure: this.#failure,
     };
   }

@@ -12,6 +12,8 @@ export interface MachineSettings {
   seed: number;
   /** UTC seconds at system time 0. */
   wallClockSeconds: number;
+  /** Simulated physical CPUs, 1 to 4; 1 unless said. */
+  cpus?: number;
 }
 
 export interface DomainRequest {
@@ -30,6 +32,16 @@ export interface DomainRequest {
 export type StepKind = 'instruction' | 'hypercall' | 'event';
 /** The lab button (IRQ 11), the NMI button, the debug key (VIRQ_DEBUG); a physical CPU goes off line or on line. */
 export type PressKind = 'button' | 'nmi' | 'debug' | `cpu${1 | 2 | 3}-${'off' | 'on'}`;
+
+/** What a demo asks of its user, to be done by the lab. */
+export interface Script {
+  /** Who is typed to. */
+  domid: number;
+  /** One after the other, each when the domain has printed something since and was silent for a while. */
+  lines: string[];
+  /** At these virtual times; when the first is over already, all are as much later. */
+  presses: { press: PressKind; domid: number; atMs: number }[];
+}
 
 /** Offered by the worker through comlink. Expected failures are values. */
 export interface LabApi {
@@ -58,6 +70,8 @@ export interface LabApi {
   input(domid: number, bytes: Uint8Array): Promise<void>;
   /** Pressed on the machine; `domid` is who is meant, for the debug key. */
   press(press: PressKind, domid: number): Promise<void>;
+  /** Types and presses by itself, at virtual times; takes the place of a script that is not through. */
+  play(script: Script): Promise<void>;
   /** Replaces all subscriptions. Keys are chosen by the caller and name the views in snapshots. */
   subscribe(subscriptions: Record<string, ViewQuery>): Promise<void>;
   /** Sinks for what the worker sends by itself (comlink proxies). */
@@ -120,7 +134,11 @@ export interface MachineView {
   /** Speed limit as set. */
   speed: number;
   memoryMiB: number;
+  /** Simulated physical CPUs. */
+  cpus: number;
   freeFrames: number;
+  /** A script types and presses. */
+  playing: boolean;
   /** An engine bug: the run has stopped, the state stays inspectable. */
   failure: string | null;
 }
@@ -132,6 +150,8 @@ export interface VcpuSummary {
   runstate: RunstateName;
   /** Ring of the code it would run next: 1 kernel, 3 user. */
   ring: number;
+  /** The physical CPU that it runs on. */
+  pcpu: number | null;
   /** 'waits for an event', 'polls ports 3 4', 'down' ... */
   note: string;
 }
@@ -162,6 +182,8 @@ export interface DisassemblyLine {
   text: string;
   symbol: string | null;
   current: boolean;
+  /** Nothing but zeros that nobody runs into. */
+  padding: boolean;
 }
 export interface RegistersView {
   view: 'registers';
@@ -288,6 +310,10 @@ export interface RunstateLane {
   times: number[];
   /** Virtual ns of the vcpu's creation. */
   createdAt: number;
+  /** The physical CPU that it runs on. */
+  pcpu: number | null;
+  /** History before this virtual time was not kept. */
+  keptFrom: number;
   /** Bounded; oldest first. */
   history: RunstateInterval[];
 }

@@ -4,7 +4,7 @@
  */
 import type { Result } from '../../base/result.ts';
 import type { Engine, EngineFacts, EngineQuery, EngineRun, Print } from '../engine.ts';
-import type { DomainRequest, MachineSettings, PressKind, StepKind, View } from '../protocol.ts';
+import type { DomainRequest, MachineSettings, PressKind, Script, StepKind, View } from '../protocol.ts';
 
 export class FakeEngine implements Engine {
   now = 0;
@@ -70,6 +70,11 @@ export class FakeEngine implements Engine {
     this.idleUntil = 0;
   }
 
+  play({ domid, lines }: Script): void {
+    this.typed.push(`${domid}:script of ${lines.length}`);
+    this.idleUntil = 0;
+  }
+
   print(domid: number, text: string): void {
     this.#print(domid, new TextEncoder().encode(text), false);
   }
@@ -99,7 +104,13 @@ export class FakeEngine implements Engine {
   }
 
   facts(): EngineFacts {
-    return { memoryMiB: this.settings.memoryMiB, freeFrames: 1000, waiting: 'd1 waits for an event' };
+    return {
+      memoryMiB: this.settings.memoryMiB,
+      cpus: this.settings.cpus ?? 1,
+      freeFrames: 1000,
+      playing: false,
+      waiting: 'd1 waits for an event',
+    };
   }
 
   view(query: EngineQuery): View | null {

@@ -7,6 +7,7 @@ import type { DomainSummary } from '../../../worker/protocol.ts';
 import { CommandButton } from '../../widgets/command-button.tsx';
 import { Empty, Panel } from '../../widgets/panel.tsx';
 import css from './panel.module.css';
+import { partOf } from './part.ts';
 import { ConsoleTerminal, USUAL_COLUMNS } from './terminal.ts';
 
 const FONT_PX = 13;
@@ -42,17 +43,24 @@ export function ConsolePanel() {
               {d.domid === selected && shownFormer === null ? ` ${d.name}` : ''}
             </button>
           ))}
-          {former.map((f) => (
-            <button
-              key={f.key}
-              type="button"
-              aria-pressed={shownFormer === f.key}
-              title="Kept from the engine that stopped"
-              onClick={() => labStore.setState({ shownFormer: f.key })}
+          {former.length > 0 && (
+            <select
+              aria-label="Consoles of former machines"
+              title="What domains of former machines printed"
+              data-shown={shownFormer !== null}
+              value={shownFormer ?? ''}
+              onChange={(event) =>
+                labStore.setState({ shownFormer: event.target.value === '' ? null : event.target.value })
+              }
             >
-              {f.name}, kept
-            </button>
-          ))}
+              <option value="">former</option>
+              {former.toReversed().map((f) => (
+                <option key={f.key} value={f.key}>
+                  {f.name}
+                </option>
+              ))}
+            </select>
+          )}
         </span>
       }
     >
@@ -71,6 +79,7 @@ export function ConsolePanel() {
           terminal={terminal}
         />
       )}
+      {shownFormer === null && <Part />}
       {shownFormer === null && domain !== undefined && domain.ending !== null && (
         <p className={css['ended']} data-testid="console-ended">
           <b>
@@ -80,6 +89,36 @@ export function ConsolePanel() {
         </p>
       )}
     </Panel>
+  );
+}
+
+/** What the demo asks of its user, and the lab's offer to do it. */
+function Part() {
+  const started = useLab((s) => s.started);
+  const selected = useLab((s) => s.selection.domid);
+  const playing = useLab((s) => s.views.machine?.playing ?? false);
+  const lives = useLab((s) =>
+    (s.views.domains?.domains ?? NONE).some((d) => d.ending === null && s.started?.domids.includes(d.domid)),
+  );
+  const part = started === null ? null : partOf(started.demo);
+  if (part === null || !lives || selected === null || !started?.domids.includes(selected)) return null;
+  if (started.played && !playing) return null;
+  return (
+    <p className={css['part']} data-testid="part">
+      <span className="cut" title={part}>
+        {playing ? <b>The lab does it:</b> : <b>Your part:</b>} {part}
+      </span>
+      {!playing && (
+        <button
+          type="button"
+          className="underlined"
+          title="The lab types and presses it, each at its time"
+          onClick={() => void actions.play()}
+        >
+          Play it
+        </button>
+      )}
+    </p>
   );
 }
 

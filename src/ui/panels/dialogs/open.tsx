@@ -5,6 +5,7 @@ import { actions, labStore, useLab } from '../../../store/lab.ts';
 import type { DomainRequest } from '../../../worker/protocol.ts';
 import css from './dialogs.module.css';
 import { adviceFor, fileSize, nameOfFile, readFile } from './files.ts';
+import { CPUS } from './machine.ts';
 
 export function OpenDialog() {
   const open = useLab((s) => s.dialog === 'open');
@@ -21,6 +22,8 @@ export function OpenDialog() {
   );
 }
 
+/** As many as shared_info has room for. */
+const MOST_VCPUS = 32;
 const ABIS: readonly (readonly [DomainRequest['abi'], string])[] = [
   ['auto', 'as the image says'],
   ['x86_32p', 'PAE, xen-3.0-x86_32p'],
@@ -42,16 +45,23 @@ function OpenForm() {
   const [abi, setAbi] = useState<DomainRequest['abi']>('auto');
   const [xen, setXen] = useState<DomainRequest['xen']>('auto');
   const [privileged, setPrivileged] = useState(false);
+  const [vcpusText, setVcpus] = useState('1');
+  const presentCpus = useLab((s) => s.views.machine?.cpus ?? s.cpus);
+  const [chosenCpus, setCpus] = useState<number | null>(null);
+  const lives = useLab((s) => (s.views.domains?.domains.length ?? 0) > 0);
+  const cpus = chosenCpus ?? presentCpus;
   const kernel = files.kernel;
   const memory = Number(memoryMiB);
   const memoryWrong = !Number.isInteger(memory) || memory < 1 || memory > 1024;
+  const vcpus = Number(vcpusText);
+  const vcpusWrong = !Number.isInteger(vcpus) || vcpus < 1 || vcpus > MOST_VCPUS;
 
   // A refused image leaves the dialog open, so that the settings can be corrected.
   useEffect(() => () => labStore.setState({ error: null }), []);
 
   const boot = async (event: FormEvent) => {
     event.preventDefault();
-    if (kernel === null || memoryWrong) return;
+    if (kernel === null || memoryWrong || vcpusWrong) return;
     const report = (title: string) => (received: number, total: number) =>
       labStore.setState({
         progress: {
@@ -64,17 +74,18 @@ function OpenForm() {
       const image = await readFile(kernel, report(kernel.name));
       const ramdisk =
         files.ramdisk === null ? undefined : await readFile(files.ramdisk, report(files.ramdisk.name));
-      await actions.boot({
+      const request = {
         name: nameOfFile(kernel.name),
         image,
         ...(ramdisk ? { ramdisk } : {}),
         commandLine,
         memoryMiB: memory,
-        vcpus: 1,
+        vcpus,
         abi,
         xen,
         privileged,
-      });
+      };
+      await actions.boot(request, cpus);
     } catch (failure) {
       labStore.setState({ progress: null });
       actions.fail(`${kernel.name} could not be read`, {
@@ -88,7 +99,7 @@ function OpenForm() {
     <form className={css['form']} onSubmit={(event) => void boot(event)}>
       <FileField
         label="Kernel"
-        hint="ELF, or gzip of one; or a saved lab"
+        hint="ELF, or gzip of one; or a saved lab or domain"
         file={kernel}
         choose={(file) =>
           file === null
@@ -133,6 +144,37 @@ function OpenForm() {
       </label>
       <p id="memory-rule" className={`small ${css['rule']} ${memoryWrong ? '' : 'unseen'}`}>
         A whole number from 1 to 1024.
+      </p>
+      <label>
+        <span>Vcpus</span>
+        <input
+          className="mono"
+          inputMode="numeric"
+          value={vcpusText}
+          aria-invalid={vcpusWrong}
+          aria-describedby="vcpus-rule"
+          onChange={(event) => setVcpus(event.target.value)}
+        />
+      </label>
+      <p id="vcpus-rule" className={`small ${css['rule']} ${vcpusWrong ? '' : 'unseen'}`}>
+        A whole number from 1 to {MOST_VCPUS}.
+      </p>
+      <label>
+        <span>CPUs of the machine</span>
+        <select
+          value={cpus}
+          aria-describedby="cpus-rule"
+          onChange={(event) => setCpus(Number(event.target.value))}
+        >
+          {CPUS.map((count) => (
+            <option key={count} value={count}>
+              {count}
+            </option>
+          ))}
+        </select>
+      </label>
+      <p id="cpus-rule" className={`small ${css['rule']} ${lives && cpus !== presentCpus ? '' : 'unseen'}`}>
+        The present machine has {presentCpus}: this kernel gets a new one, and the present domains go.
       </p>
       <label>
         <span>Paging</span>
@@ -189,7 +231,7 @@ function OpenForm() {
         <button
           type="submit"
           className="primary"
-          disabled={kernel === null || memoryWrong || progress !== null || !ready}
+          disabled={kernel === null || memoryWrong || vcpusWrong || progress !== null || !ready}
           title={kernel === null ? 'Choose a kernel first.' : undefined}
         >
           Boot

@@ -6,7 +6,7 @@ import { DomainChip } from '../../widgets/chips.tsx';
 import { CommandButton } from '../../widgets/command-button.tsx';
 import css from './panel.module.css';
 import { RingFigure } from './ring-figure.tsx';
-import { aboutDomain, runstateWords, stateWords } from './words.ts';
+import { aboutDomain, machineWords, runstateWords, stateWords } from './words.ts';
 
 const NONE: readonly DomainSummary[] = [];
 
@@ -20,7 +20,7 @@ export function DomainRail() {
       <div className={css['head']}>
         <h2 className="bold">Domains</h2>
         <span className="spacer" />
-        {machine !== undefined && <span className="small third">{machine.memoryMiB} MiB machine</span>}
+        {machine !== undefined && <span className="small third">{machineWords(machine)}</span>}
       </div>
       <ul className={css['list']}>
         {!hasInitialDomain && (
@@ -46,7 +46,8 @@ export function DomainRail() {
       )}
       <RingFigure />
       <div className={css['files']}>
-        <CommandButton id="open">Open kernel…</CommandButton>
+        <CommandButton id="open">Open…</CommandButton>
+        <CommandButton id="save">Save</CommandButton>
         <CommandButton id="palette">Commands</CommandButton>
       </div>
     </aside>
@@ -77,6 +78,21 @@ function DomainItem({ domain, current }: { domain: DomainSummary; current: boole
           <span className="small cut" title={domain.ending ?? undefined}>
             {stateWords(domain)}
           </span>
+          <span className="spacer" />
+          {domain.ending?.startsWith('suspended') && (
+            <button
+              type="button"
+              className="small underlined"
+              title="It goes on as a new domain of this machine, on other frames"
+              onClick={() => void actions.restore(domain.domid)}
+            >
+              Resume
+              <span className="unseen">
+                {' '}
+                d{domain.domid} {domain.name}
+              </span>
+            </button>
+          )}
           <button
             type="button"
             className="small underlined"
@@ -107,6 +123,7 @@ function DomainItem({ domain, current }: { domain: DomainSummary; current: boole
 }
 
 function Vcpu({ vcpu }: { vcpu: VcpuSummary }) {
+  const cpus = useLab((s) => s.views.machine?.cpus ?? 1);
   return (
     <div className={css['vcpu']} title={vcpu.note}>
       <span className="mono">v{vcpu.vcpu}</span>
@@ -115,7 +132,7 @@ function Vcpu({ vcpu }: { vcpu: VcpuSummary }) {
         data-state={vcpu.runstate === 'running' && vcpu.ring === 3 ? 'user' : vcpu.runstate}
         aria-hidden="true"
       />
-      <span className="cut">{runstateWords(vcpu)}</span>
+      <span className="cut">{runstateWords(vcpu, cpus)}</span>
     </div>
   );
 }

@@ -50,7 +50,7 @@ function dotsOf(domains: readonly DomainSummary[]): Dot[] {
 export function RingFigure() {
   const domains = useLab((s) => s.views.domains?.domains ?? NONE);
   const dots = useMemo(() => dotsOf(domains), [domains]);
-  const running = dots.find((dot) => dot.running);
+  const running = dots.filter((dot) => dot.running);
   const label = dots.length === 0 ? 'No vcpu is up.' : dots.map((dot) => dot.words).join('; ');
   return (
     <div className={css['ring']}>
@@ -88,14 +88,15 @@ export function RingFigure() {
             {ring}
           </text>
         ))}
-        {running !== undefined && (
+        {running.map((dot) => (
           <path
-            d={`M${running.fromX} ${running.fromY}L${running.x} ${running.y}`}
+            key={dot.key}
+            d={`M${dot.fromX} ${dot.fromY}L${dot.x} ${dot.y}`}
             stroke="var(--now)"
             strokeWidth="1.5"
             className="moves"
           />
-        )}
+        ))}
         {dots.map((dot) => (
           <g key={dot.key} transform={`translate(${dot.x} ${dot.y})`}>
             <rect
@@ -121,10 +122,12 @@ export function RingFigure() {
         ))}
       </svg>
       <div className="small cut">
-        {running === undefined ? (
+        {running.length === 0 ? (
           <span className="second">{dots.length === 0 ? 'no vcpu is up' : 'no vcpu is running'}</span>
+        ) : running.length === 1 ? (
+          running[0]!.words
         ) : (
-          running.words
+          `${running.length} vcpus running`
         )}
       </div>
     </div>

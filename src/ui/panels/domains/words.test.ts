@@ -28,9 +28,18 @@ describe('a domain in words', () => {
     expect(stateWords(domain({ state: 'shutdown', ending: 'powered off' }))).toBe('powered off');
     expect(stateWords(domain({ state: 'crashed', ending: 'a long sentence' }))).toBe('crashed');
   });
+  it('tells the CPU of a running vcpu where there are several', () => {
+    const vcpu = { vcpu: 0, runstate: 'running', ring: 1, pcpu: 2, note: '' } as const;
+    expect(runstateWords(vcpu, 4)).toBe('ring 1 on CPU 2');
+    expect(runstateWords(vcpu, 1)).toBe('running, ring 1');
+  });
   it('tells the ring of a running vcpu only', () => {
-    expect(runstateWords({ vcpu: 0, runstate: 'running', ring: 3, note: '' })).toBe('running, ring 3');
-    expect(runstateWords({ vcpu: 0, runstate: 'blocked', ring: 1, note: 'waits' })).toBe('blocked');
-    expect(runstateWords({ vcpu: 1, runstate: 'offline', ring: 1, note: 'down' })).toBe('down');
+    expect(runstateWords({ vcpu: 0, runstate: 'running', ring: 3, pcpu: 0, note: '' })).toBe(
+      'running, ring 3',
+    );
+    expect(runstateWords({ vcpu: 0, runstate: 'blocked', ring: 1, pcpu: null, note: 'waits' })).toBe(
+      'blocked',
+    );
+    expect(runstateWords({ vcpu: 1, runstate: 'offline', ring: 1, pcpu: null, note: 'down' })).toBe('down');
   });
 });

@@ -10,6 +10,10 @@ export function aboutDomain(domain: DomainSummary): string {
   return parts.join(', ');
 }
 
+/** "256 MiB machine", "256 MiB, 2 CPUs" */
+export const machineWords = ({ memoryMiB, cpus }: { memoryMiB: number; cpus: number }): string =>
+  cpus === 1 ? `${memoryMiB} MiB machine` : `${memoryMiB} MiB, ${cpus} CPUs`;
+
 export function stateWords(domain: DomainSummary): string {
   switch (domain.state) {
     case 'crashed':
@@ -25,9 +29,13 @@ export function stateWords(domain: DomainSummary): string {
   }
 }
 
-/** "running, ring 1"; "blocked" with the note in the tooltip. */
-export function runstateWords(vcpu: VcpuSummary): string {
-  if (vcpu.runstate === 'running') return `running, ring ${vcpu.ring}`;
+/** "running, ring 1", on a machine of several CPUs "ring 1 on CPU 2"; "blocked" with the note in the tooltip. */
+export function runstateWords(vcpu: VcpuSummary, cpus = 1): string {
+  if (vcpu.runstate === 'running') {
+    return cpus > 1 && vcpu.pcpu !== null
+      ? `ring ${vcpu.ring} on CPU ${vcpu.pcpu}`
+      : `running, ring ${vcpu.ring}`;
+  }
   if (vcpu.runstate === 'offline') return vcpu.note || 'offline';
   return vcpu.runstate;
 }

@@ -11,6 +11,8 @@ const machine = (change: Partial<MachineView>): MachineView => ({
   mips: 0,
   speed: 1,
   memoryMiB: 64,
+  cpus: 1,
+  playing: false,
   freeFrames: 0,
   failure: null,
   ...change,

@@ -1,5 +1,5 @@
 /** The run mode, always written out. */
-import type { MachineView } from '../../../worker/protocol.ts';
+import type { DomainSummary, MachineView } from '../../../worker/protocol.ts';
 
 export interface ModeText {
   title: string;
@@ -21,9 +21,21 @@ export const formatRate = (mips: number): string => mips.toFixed(mips < 10 ? 1 :
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** Who is on which CPU: "CPU 0 d1 v3, CPU 1 idle". */
+export function onCpus(cpus: number, domains: readonly DomainSummary[]): string {
+  const on = domains.flatMap((d) =>
+    d.vcpus.map(({ vcpu, pcpu }) => ({ pcpu, name: `d${d.domid} v${vcpu}` })),
+  );
+  return Array.from(
+    { length: cpus },
+    (_, cpu) => `CPU ${cpu} ${on.find(({ pcpu }) => pcpu === cpu)?.name ?? 'idle'}`,
+  ).join(', ');
+}
+
 export function describeMode(
   machine: MachineView | undefined,
   connection: 'starting' | 'ready' | 'restarting',
+  domains: readonly DomainSummary[] = [],
 ): ModeText {
   if (machine === undefined) {
     const title = connection === 'restarting' ? 'Starting again' : 'Starting';
@@ -32,7 +44,7 @@ export function describeMode(
   const moving = machine.mode === 'running' || machine.mode === 'idle';
   if (machine.failure !== null) return { title: TITLES.failed, detail: machine.failure, moving: false };
   const title = TITLES[machine.mode];
-  const size = `${machine.memoryMiB} MiB machine`;
+  const size = machine.cpus > 1 ? onCpus(machine.cpus, domains) : `${machine.memoryMiB} MiB machine`;
   const rate = moving && machine.mips > 0 ? `${formatRate(machine.mips)} MIPS, ${size}` : size;
   const reason = machine.reason;
   // 'paused after a step' says the mode already; written once, as the title.

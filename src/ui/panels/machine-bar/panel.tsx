@@ -63,7 +63,8 @@ export function MachineBar() {
 function Mode() {
   const machine = useLab((s) => s.views.machine);
   const connection = useLab((s) => s.connection);
-  const mode = describeMode(machine, connection);
+  const domains = useLab((s) => ((s.views.machine?.cpus ?? 1) > 1 ? s.views.domains?.domains : undefined));
+  const mode = describeMode(machine, connection, domains);
   return (
     <div className={css['mode']}>
       <svg width="12" height="14" aria-hidden="true">

@@ -62,6 +62,7 @@ describe('headings of the code', () => {
     text: 'nop',
     symbol,
     current: false,
+    padding: false,
   });
   it('stand where a symbol begins or another one is entered', () => {
     const heads = symbolHeads([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RunstateLane } from '../../../worker/protocol.ts';
-import { ageOf, tickStep, ticks, visibleIntervals, windowOf } from './geometry.ts';
+import { ageOf, notKept, tickStep, ticks, visibleIntervals, windowOf } from './geometry.ts';
 
 const lane = (change: Partial<RunstateLane>): RunstateLane => ({
   domid: 1,
@@ -8,6 +8,8 @@ const lane = (change: Partial<RunstateLane>): RunstateLane => ({
   state: 'blocked',
   times: [10, 5, 85, 0],
   createdAt: 0,
+  keptFrom: 0,
+  pcpu: null,
   history: [
     { from: 0, to: 10, state: 'running', ring: 1 },
     { from: 10, to: 40, state: 'blocked', ring: 1 },
@@ -59,6 +61,13 @@ describe('a lane', () => {
   it('that never changed state reaches from its creation to now', () => {
     const fresh = lane({ history: [], createdAt: 30, state: 'runnable' });
     expect(text(visibleIntervals(fresh, { from: 0, to: 100 }, 50))).toEqual(['30-50 runnable']);
+  });
+  it('tells which part of the window was not kept, never before it was created', () => {
+    const old = lane({ createdAt: 30, keptFrom: 80 });
+    expect(notKept(old, { from: 0, to: 100 })).toEqual({ from: 30, to: 80 });
+    expect(notKept(old, { from: 50, to: 70 })).toEqual({ from: 50, to: 70 });
+    expect(notKept(old, { from: 80, to: 100 })).toBeNull();
+    expect(notKept(lane({ createdAt: 30, keptFrom: 30 }), { from: 0, to: 100 })).toBeNull();
   });
   it('has the age that its times add up to', () => {
     expect(ageOf(lane({}))).toBe(100);

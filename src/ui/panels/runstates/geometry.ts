@@ -53,5 +53,12 @@ export function visibleIntervals(lane: RunstateLane, window: TimeWindow, now: nu
   return visible;
 }
 
+/** The part of the window that lies before what is kept of a lane, or null. */
+export function notKept(lane: RunstateLane, window: TimeWindow): TimeWindow | null {
+  const from = Math.max(lane.createdAt, window.from);
+  const to = Math.min(lane.keptFrom, window.to);
+  return to > from ? { from, to } : null;
+}
+
 /** What a lane's times add up to: its age. */
 export const ageOf = (lane: RunstateLane): number => lane.times.reduce((sum, t) => sum + t, 0);

@@ -7,7 +7,7 @@ import { DomainChip } from '../../widgets/chips.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
 import { Row, WholeRows } from '../../widgets/whole-rows.tsx';
 import { drawTimeline, lanesThatFit } from './draw.ts';
-import { ageOf, SPANS_NS, windowOf } from './geometry.ts';
+import { ageOf, notKept, SPANS_NS, windowOf } from './geometry.ts';
 import css from './panel.module.css';
 
 const TABS = [
@@ -27,10 +27,14 @@ export function RunstatesPanel() {
   const [span, setSpan] = useState(5e7);
   const [end, setEnd] = useState<number | null>(null);
   const empty = view === undefined || view.lanes.length === 0;
+  const cutOff = view?.lanes.some((lane) => notKept(lane, windowOf(view.now, span, end)) !== null);
+  const about = `${formatSpan(span)} across${end === null ? ', following now' : ''}${
+    cutOff ? '; of each vcpu the last 512 changes are kept' : ''
+  }`;
   return (
     <Panel
       title="Runstates"
-      about={empty ? undefined : `${formatSpan(span)} across${end === null ? ', following now' : ''}`}
+      about={empty ? undefined : about}
       actions={
         <>
           {tab === 'lanes' && !empty && (
@@ -75,6 +79,7 @@ function Timeline(props: {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [firstLane, setFirstLane] = useState(0);
   const layout = useLab((s) => s.layout);
+  const cpus = useLab((s) => s.views.machine?.cpus ?? 1);
   const shown = windowOf(view.now, span, end);
   const drag = useRef<{ x: number; to: number } | null>(null);
 
@@ -82,10 +87,10 @@ function Timeline(props: {
     if (canvas.current === null) return;
     drawTimeline(
       canvas.current,
-      { view, window: windowOf(view.now, span, end), firstLane },
+      { view, window: windowOf(view.now, span, end), firstLane, cpus },
       layout.projector ? 1.5 : 1,
     );
-  }, [view, span, end, firstLane, layout]);
+  }, [view, span, end, firstLane, layout, cpus]);
   useEffect(() => {
     const frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
@@ -171,6 +176,7 @@ function Timeline(props: {
 }
 
 function Times({ view }: { view: RunstatesView }) {
+  const cpus = useLab((s) => s.views.machine?.cpus ?? 1);
   return (
     <WholeRows label="Time in each runstate, in nanoseconds" rowCount={view.lanes.length}>
       <Row
@@ -197,7 +203,7 @@ function Times({ view }: { view: RunstatesView }) {
                 d{lane.domid} v{lane.vcpu}
               </span>
             </span>,
-            lane.state,
+            cpus === 1 || lane.pcpu === null ? lane.state : `${lane.state}, CPU ${lane.pcpu}`,
             ...[...lane.times, ageOf(lane)].map((t, i) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: the columns of a table never move
               <span key={i} className={`mono ${css['end']}`}>
