@@ -35,10 +35,12 @@ const CR0_TS = 8;
 const MSR_EFER = 0xc000_0080;
 const MAX_LENGTH = 15;
 
-const code = new Uint8Array(MAX_LENGTH); // scratch: the instruction
+/** SCRATCH: what fetchInstruction found. */
+export const fetchedInstruction = new Uint8Array(MAX_LENGTH);
+const code = fetchedInstruction;
 
 /** Reads the instruction at eip, as far as it is mapped. @returns the number of bytes. */
-function fetch(hv: Hypervisor): number {
+export function fetchInstruction(hv: Hypervisor): number {
   const cpu = hv.cpu;
   const start = (cpu.getSegmentBase(CS) + cpu.eip) >>> 0;
   let maddr = -1;
@@ -55,7 +57,7 @@ function fetch(hv: Hypervisor): number {
 const FORCED_CPUID = [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2];
 
 export function emulateForcedCpuid(hv: Hypervisor, vcpu: Vcpu): boolean {
-  const length = fetch(hv);
+  const length = fetchInstruction(hv);
   if (length < FORCED_CPUID.length || FORCED_CPUID.some((byte, i) => code[i] !== byte)) return false;
   const cpu = hv.cpu;
   const answer = guestCpuid(vcpu.domain, cpu.getReg(EAX), cpu.getReg(ECX));
@@ -63,11 +65,12 @@ export function emulateForcedCpuid(hv: Hypervisor, vcpu: Vcpu): boolean {
   cpu.setReg(EBX, answer.ebx);
   cpu.setReg(ECX, answer.ecx);
   cpu.setReg(EDX, answer.edx);
-  finish(hv, vcpu, FORCED_CPUID.length, 0xfa2);
+  finishEmulation(hv, vcpu, FORCED_CPUID.length, 0xfa2);
   return true;
 }
 
-function finish(hv: Hypervisor, vcpu: Vcpu, length: number, opcode: number): void {
+/** An instruction was carried out here: counts it and goes behind it. */
+export function finishEmulation(hv: Hypervisor, vcpu: Vcpu, length: number, opcode: number): void {
   const cpu = hv.cpu;
   hv.trace.emulated++;
   hv.trace.record(hv.now(), TRACE_emulate, vcpu.domain.id, vcpu.id, opcode, code[length - 1]!, 0, cpu.eip);
@@ -79,7 +82,7 @@ function finish(hv: Hypervisor, vcpu: Vcpu, length: number, opcode: number): voi
 /** After #GP(0) at eip. */
 export function emulatePrivileged(hv: Hypervisor, vcpu: Vcpu): number {
   const cpu = hv.cpu;
-  const available = fetch(hv);
+  const available = fetchInstruction(hv);
   const wideCode = (cpu.getSegmentAccess(CS) & 0x40_0000) !== 0;
   let operandSize = wideCode ? 4 : 2;
   let addressSize = wideCode ? 4 : 2;
@@ -141,7 +144,7 @@ export function emulatePrivileged(hv: Hypervisor, vcpu: Vcpu): number {
     case 0xfa: // CLI
     case 0xfb: // STI: no effect at all, the guest's interrupt flag is its upcall mask
       if (!ioplAllows(vcpu, cpl)) return NOT_EMULATED;
-      finish(hv, vcpu, at, opcode);
+      finishEmulation(hv, vcpu, at, opcode);
       return EMULATED;
     case 0x0f:
       // All the rest is for the guest's kernel.
@@ -169,7 +172,7 @@ function portIo(
   } else {
     writePort(hv, vcpu, port, size, size === 4 ? eax : eax & ((1 << (8 * size)) - 1));
   }
-  finish(hv, vcpu, length, opcode);
+  finishEmulation(hv, vcpu, length, opcode);
   return EMULATED;
 }
 
@@ -192,7 +195,7 @@ function stringIo(
   const index = input ? EDI : ESI;
   const count = (cpu.getReg(ECX) & addressMask) >>> 0;
   if (repeat && count === 0) {
-    finish(hv, vcpu, length, opcode);
+    finishEmulation(hv, vcpu, length, opcode);
     return EMULATED;
   }
   const offset = (cpu.getReg(index) & addressMask) >>> 0;
@@ -223,7 +226,7 @@ function stringIo(
   const keep = ~addressMask;
   cpu.setReg(index, ((cpu.getReg(index) & keep) | ((offset + step) & addressMask)) >>> 0);
   if (repeat) cpu.setReg(ECX, ((cpu.getReg(ECX) & keep) | ((count - 1) & addressMask)) >>> 0);
-  finish(hv, vcpu, repeat && count > 1 ? 0 : length, opcode);
+  finishEmulation(hv, vcpu, repeat && count > 1 ? 0 : length, opcode);
   return EMULATED;
 }
 
@@ -269,7 +272,7 @@ function twoByte(hv: Hypervisor, vcpu: Vcpu, at: number, available: number): num
     default:
       return NOT_EMULATED;
   }
-  finish(hv, vcpu, at, 0xf00 | opcode);
+  finishEmulation(hv, vcpu, at, 0xf00 | opcode);
   return EMULATED;
 }
 

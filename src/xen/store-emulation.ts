@@ -67,7 +67,7 @@ export function planStore(hv: Hypervisor, va: number, frameAddress: number): boo
   const size = name === 'cmpxchg8b' ? 8 : target.size / 8;
   if (size < 1) return false;
 
-  let address = linear(hv, target);
+  let address = memoryOperandAddress(hv, target);
   if (name === 'bts' || name === 'btr' || name === 'btc')
     address = bitAddress(hv, instruction, address, size);
   if (address % size !== 0 || va < address || va >= address + size) return false;
@@ -158,7 +158,8 @@ function writeRegister(hv: Hypervisor, index: number, bits: number, value: numbe
   else cpu.setReg(index - 4, ((cpu.getReg(index - 4) & 0xffff_00ff) | ((value & 0xff) << 8)) >>> 0);
 }
 
-function linear(hv: Hypervisor, operand: MemoryOperand): number {
+/** Linear address of a memory operand, with the registers as they are. */
+export function memoryOperandAddress(hv: Hypervisor, operand: MemoryOperand): number {
   const { cpu } = hv;
   let offset = operand.displacement;
   if (operand.base >= 0) offset += cpu.getReg(operand.base);
@@ -272,7 +273,7 @@ function string(hv: Hypervisor, instruction: Instruction, name: string, target: 
   if (name === 'movs') {
     const source = instruction.operands[1];
     if (source?.kind !== 'memory') return false;
-    const maddr = sourceAddress(hv, linear(hv, source), plan.size);
+    const maddr = sourceAddress(hv, memoryOperandAddress(hv, source), plan.size);
     if (maddr < 0) return false;
     plan.low = readSized(hv, maddr, plan.size);
     writes.push(ESI, addressBits, mask(readRegister(hv, ESI, addressBits) + step, addressBits));

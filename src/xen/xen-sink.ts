@@ -6,6 +6,7 @@ import { EngineBug } from '../base/assert.ts';
 import type { TrapSink } from '../cpu/trap-sink.ts';
 import { FLAT_KERNEL_CS, TI_DPL_MASK, TI_MASK_EVENTS } from './abi/constants.ts';
 import { guestDescriptorAddress } from './descriptor-tables.ts';
+import { emulateGate } from './emulate-gate.ts';
 import {
   EMULATED,
   EMULATION_PAGE_FAULT,
@@ -33,6 +34,8 @@ const VECTOR_UD = 6;
 const VECTOR_NM = 7;
 const VECTOR_GP = 13;
 const VECTOR_PF = 14;
+/** The error code names a gate of the IDT: `int n`. */
+const CODE_OF_IDT = 2;
 const PF_PRESENT = 1;
 const PF_WRITE = 2;
 const PF_USER = 4;
@@ -162,6 +165,18 @@ function handleException(hv: Hypervisor, vcpu: Vcpu, vector: number, errorCode: 
           return;
         }
         if (tryFlipSegment(hv, vcpu)) return;
+      } else if (vcpu.domain.personality === '4.17' && !(errorCode & CODE_OF_IDT)) {
+        const done = emulateGate(hv, vcpu, errorCode);
+        if (done === EMULATED) {
+          stepAfterEmulation(hv, vcpu);
+          return;
+        }
+        if (done === EMULATION_PAGE_FAULT) {
+          pageFault(hv, vcpu, emulationFault.code, emulationFault.linear);
+          return;
+        }
+        vector = done >>> 16;
+        errorCode = done & 0xffff;
       }
       noteFault(hv, vcpu, vector, errorCode);
       break;
