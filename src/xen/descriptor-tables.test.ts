@@ -122,7 +122,9 @@ describe('set_gdt', () => {
     expect(setGdt(['gdt'], 10)).toBe(0);
     expect(guest.books('gdt')).toBe('descriptor uses 1 refs 3');
     const { low } = guest.entry('gdt rw');
-    expect(mmuUpdate(machine.hv, guest.domain, guest.domain.id, guest.at('t', 2), 0, low, 0)).toBeLessThan(0);
+    expect(
+      mmuUpdate(machine.hv, guest.domain, guest.domain, guest.domain.id, guest.at('t', 2), 0, low, 0),
+    ).toBeLessThan(0);
     expect(setGdt([], 0)).toBe(0);
     expect(guest.books('gdt')).toBe('none refs 2');
   });
@@ -219,7 +221,9 @@ describe.each([
   it('lets go of a page when its read-only mapping is removed', () => {
     setLdt(machine.hv, guest.vcpu, 0x3000, 8);
     address(0x0f);
-    expect(mmuUpdate(machine.hv, guest.domain, guest.domain.id, guest.at('t', 3), 0, 0, 0)).toBe(0);
+    expect(
+      mmuUpdate(machine.hv, guest.domain, guest.domain, guest.domain.id, guest.at('t', 3), 0, 0, 0),
+    ).toBe(0);
     machine.check();
     expect(guest.books('ldt')).toBe('none refs 1');
     expect(address(0x0f)).toBe(DESCRIPTOR_FAULT);

@@ -81,7 +81,7 @@ describe.each([
   it('the table itself can be mapped writable, never used as a page table', () => {
     const frame = taker.domain.grantFrames[0]!;
     const low = (frame << 12) | 3;
-    expect(mmuUpdate(machine.hv, taker.domain, id(), taker.at('t', 9), 0, low, 0)).toBe(0);
+    expect(mmuUpdate(machine.hv, taker.domain, taker.domain, id(), taker.at('t', 9), 0, low, 0)).toBe(0);
     expect(pin(machine.hv, taker.domain, frame, TYPE_l1)).toBeLessThan(0);
     machine.check();
   });
@@ -173,7 +173,7 @@ describe.each([
   it('overwriting a granted mapping by hand drops its reference; the handle stays', () => {
     grant(8, 1, id(), 'page');
     const { handle } = map(0x5000, 2, 8);
-    expect(mmuUpdate(machine.hv, taker.domain, id(), taker.at('t', 5), 0, 0, 0)).toBe(0);
+    expect(mmuUpdate(machine.hv, taker.domain, taker.domain, id(), taker.at('t', 5), 0, 0, 0)).toBe(0);
     machine.check();
     expect(giver.books('page')).toBe('none refs 1');
     expect(unmap(0x5000, handle)).toBe(-1);

@@ -147,7 +147,7 @@ class Fuzzer {
     const command = this.chance(80) ? 0 : this.below(4);
     const { low, high } = this.entry(guest);
     const at = mfn * 4096 + this.index(guest) * tables.entryBytes + command;
-    return mmuUpdate(hv, tables, owner, at, 0, low, high);
+    return mmuUpdate(hv, tables, tables, owner, at, 0, low, high);
   }
 
   grant(guest: Guest): number {

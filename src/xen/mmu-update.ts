@@ -1,6 +1,6 @@
 /** mmu_update, one entry at a time, without guest pointers (hypercalls.md 4.2). */
 import { FRAME_SIZE } from '../cpu/physical-memory.ts';
-import { EINVAL, ENOSYS } from './abi/errno.ts';
+import { EINVAL, ENOSYS, EPERM } from './abi/errno.ts';
 import { charge } from './charge.ts';
 import { deny, hex } from './denial.ts';
 import type { Domain } from './domain.ts';
@@ -17,11 +17,13 @@ export const MMU_PT_UPDATE_PRESERVE_AD = 2;
 export const MMU_PT_UPDATE_NO_TRANSLATE = 3;
 
 /**
+ * @param caller who asks.
  * @param tables whose page tables are changed.
  * @param frameOwner domid that owns the frames to be mapped (DOMID_IO, DOMID_XEN, or a domain's).
  */
 export function mmuUpdate(
   hv: Hypervisor,
+  caller: Domain,
   tables: Domain,
   frameOwner: number,
   ptrLow: number,
@@ -33,7 +35,17 @@ export function mmuUpdate(
   const command = ptrLow & mask;
   const maddr = ptrHigh * 0x1_0000_0000 + (ptrLow - command);
   const modern = tables.personality !== '3.0.2';
-  if (command === MMU_MACHPHYS_UPDATE) return setM2p(hv, frameOwner, Math.floor(maddr / FRAME_SIZE), low);
+  if (command === MMU_MACHPHYS_UPDATE) {
+    if (tables !== caller) {
+      return deny(
+        EPERM,
+        'foreign-machphys',
+        `the M2P has no tables of domain ${tables.id} to be changed in its place`,
+        'a high half of 0 in the foreign-domain argument',
+      );
+    }
+    return setM2p(hv, frameOwner, Math.floor(maddr / FRAME_SIZE), low);
+  }
   if (command !== MMU_NORMAL_PT_UPDATE && !(modern && command <= MMU_PT_UPDATE_NO_TRANSLATE)) {
     return deny(
       modern ? ENOSYS : EINVAL,

@@ -58,6 +58,17 @@ describe.each([
     expect(reserve(0, [0])).toBe(1);
     expect(machine.hv.m2p.get(peek(LIST))).toBe(0x5555_5555);
   });
+  it('3.0.2 has no frame for those who want addresses narrower than the machine’s, whatever the call', () => {
+    // 8 MiB: 23 bits.
+    const asked = (cmd: number, addressBits: number) => {
+      poke(LIST, [100]);
+      poke(ARGS, [LIST, 1, 0, addressBits, DOMID_SELF]);
+      return guest.call(memoryOpRow, cmd, ARGS);
+    };
+    for (const cmd of [0, 1, 6]) expect(asked(cmd, 22)).toBe(modern ? (cmd === 1 ? 0 : 1) : ENOMEM);
+    expect(asked(6, 23)).toBe(1);
+    expect(asked(6, 0)).toBe(1);
+  });
   it('stops at the limit of the domain and says how far it came', () => {
     const room = guest.domain.maxFrames - guest.domain.totalFrames;
     const list = Array.from({ length: room + 3 }, (_, i) => 100 + i);

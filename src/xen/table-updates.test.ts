@@ -143,6 +143,18 @@ describe.each([
     expect(mmuUpdate([{ ptr: other.mfn('z') * 4096 + 1, low: 1 }])).toBe(EINVAL);
     expect(mmuUpdate([{ ptr: machine.hv.m2p.firstMfn * 4096 + 1, low: 1 }])).toBe(EINVAL);
   });
+  it('MACHPHYS_UPDATE in the place of another domain is refused, 4.17', () => {
+    boot(abi, personality, true);
+    const other = machine.domain(abi, { personality });
+    const page = other.mfn('z');
+    const inPlaceOf = (who: Guest) =>
+      mmuUpdate([{ ptr: page * 4096 + 1, low: 0x4712 }], ((who.domain.id + 1) << 16) | other.domain.id);
+    // 3.0.2 knows one domain in this argument, and there is none of that number.
+    expect(inPlaceOf(other)).toBe(old ? ESRCH : EPERM);
+    expect(machine.hv.m2p.get(page)).not.toBe(0x4712);
+    expect(inPlaceOf(guest)).toBe(old ? ESRCH : 0);
+    if (!old) expect(machine.hv.m2p.get(page)).toBe(0x4712);
+  });
   it('refuses commands that do not exist', () => {
     expect(mmuUpdate([set('t', 5, 'none', abi === 'x86_32' ? 3 : 5)])).toBe(old ? EINVAL : ENOSYS);
   });

@@ -12,6 +12,7 @@ import {
   spend,
 } from '../testing/scripted-machine.ts';
 import { traceText } from '../trace-text.ts';
+import { CONSOLE_IRQ } from './devices.ts';
 import { BUTTON_IRQ, BUTTON_PORT } from './lab-button.ts';
 import { civilDate, RTC_DATA_PORT, RTC_INDEX_PORT, RTC_IRQ } from './rtc.ts';
 import { UART_BASE, UART_IRQ } from './uart16550.ts';
@@ -88,6 +89,20 @@ describe.each(['3.0.2', '4.17'] as const)('EVTCHNOP_bind_pirq, %s', (personality
       function* (g) {
         expect((yield* bind(g, 256)).result).toBe(EINVAL);
         expect((yield* bind(g, RTC_IRQ)).result).toBe(EPERM);
+      },
+      personality,
+      false,
+    );
+  });
+
+  it('is EBUSY for the line of the hypervisor’s own console', () => {
+    run(function* (g) {
+      expect((yield* bind(g, CONSOLE_IRQ)).result).toBe(EBUSY);
+      expect(yield* bound(g, RTC_IRQ)).toBe(1);
+    }, personality);
+    run(
+      function* (g) {
+        expect((yield* bind(g, CONSOLE_IRQ)).result).toBe(EPERM);
       },
       personality,
       false,

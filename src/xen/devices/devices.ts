@@ -10,9 +10,16 @@ import { BUTTON_IRQ, BUTTON_PORT, LabButton } from './lab-button.ts';
 import { RTC_DATA_PORT, RTC_INDEX_PORT, RTC_IRQ, Rtc } from './rtc.ts';
 import { UART_BASE, UART_IRQ, Uart16550 } from './uart16550.ts';
 
+/**
+ * The second serial port carries the hypervisor's own console: its line is the hypervisor's, and its I/O ports are
+ * nobody's. That is why bind_pirq can find a line busy.
+ */
+export const CONSOLE_IRQ = 3;
+
 /** Whose line it is, for people. */
 export const IRQ_NAMES: Readonly<Record<number, string>> = {
   [UART_IRQ]: 'UART',
+  [CONSOLE_IRQ]: 'hypervisor console',
   [RTC_IRQ]: 'clock',
   [BUTTON_IRQ]: 'lab button',
 };
@@ -25,6 +32,7 @@ export class Devices {
   readonly button: LabButton;
 
   constructor() {
+    this.lines.add(CONSOLE_IRQ, false, true);
     this.lines.add(UART_IRQ, false);
     this.lines.add(RTC_IRQ, false);
     this.lines.add(BUTTON_IRQ, true);

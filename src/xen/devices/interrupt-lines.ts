@@ -24,6 +24,8 @@ interface Binding {
 
 interface Line {
   readonly irq: number;
+  /** By a driver of the hypervisor: no domain can have it. */
+  readonly taken: boolean;
   level: boolean;
   /** By its IO-APIC entry. */
   masked: boolean;
@@ -36,9 +38,9 @@ interface Line {
 export class InterruptLines {
   readonly table = new Map<number, Line>();
 
-  /** A device has this line. */
-  add(irq: number, level: boolean): Line {
-    const line = { irq, level, masked: false, asserted: false, delivered: 0, bindings: [] };
+  /** A device has this line. @param taken the hypervisor drives the device itself. */
+  add(irq: number, level: boolean, taken = false): Line {
+    const line = { irq, taken, level, masked: false, asserted: false, delivered: 0, bindings: [] };
     this.table.set(irq, line);
     return line;
   }
@@ -64,6 +66,7 @@ export class InterruptLines {
   bind(domain: Domain, irq: number, port: number, flags: number): number {
     const line = this.table.get(irq);
     if (line === undefined) return EINVAL;
+    if (line.taken) return EBUSY;
     const willShare = (flags & BIND_PIRQ_will_share) !== 0;
     if (line.bindings.some((b) => b.domid === domain.id)) return EEXIST;
     if (line.bindings.length > 0 && !(willShare && line.bindings.every((b) => b.willShare))) return EBUSY;

@@ -12,6 +12,7 @@ import {
 } from '../abi/structs.ts';
 import { refuseDenied } from '../denial.ts';
 import { DOMID_SELF, type Domain } from '../domain.ts';
+import type { Hypervisor } from '../hypervisor.ts';
 import { M2P_WINDOW } from '../m2p.ts';
 import { giveFrames, isExclusive, mayUseOrder, takeFrame } from '../reservation.ts';
 import type { Caller, HypercallRow, SubOpRow } from './row.ts';
@@ -86,8 +87,9 @@ const SUB_OPS: readonly SubOpRow[] = [
 ];
 
 const MAX_EXTENTS = 0x0fff_ffff;
-/** address_bits of 3.0.2 below this cannot be served when the machine has more memory; 0: no wish. */
+/** address_bits of 3.0.2 below this cannot be served when the machine's memory needs more; 0: no wish. */
 const NARROW_ADDRESS_BITS = 31;
+const widthOfRam = (hv: Hypervisor) => 32 - Math.clz32(hv.frames.total - 1) + 12;
 /** log2 of a 2 MiB piece of the M2P. */
 const MFNS_PER_PIECE = 512;
 const E820_RAM = 1;
@@ -120,10 +122,8 @@ function readReservation(caller: Caller, pointer: number, start: number): Reserv
   const addressBits = view.getUint32(12, true) & 0xff;
   const domid = view.getUint16(16, true);
   if (extents > MAX_EXTENTS || start > extents) return early(EINVAL);
-  const reach = hv.frames.total > 2 ** 19;
-  if (domain.personality === '3.0.2' && addressBits !== 0 && addressBits < NARROW_ADDRESS_BITS && reach) {
-    return ENOMEM;
-  }
+  const tooNarrow = addressBits !== 0 && addressBits < Math.min(NARROW_ADDRESS_BITS, widthOfRam(hv));
+  if (domain.personality === '3.0.2' && tooNarrow) return ENOMEM;
   const target = targetDomain(caller, domid);
   if (typeof target === 'number') return early(target);
   return { extentStart, extents, order, target };

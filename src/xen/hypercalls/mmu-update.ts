@@ -43,7 +43,7 @@ function run(caller: Caller, args: Uint32Array): number {
       const ptr = entry.getUint32(0, true);
       const low = entry.getUint32(8, true);
       const high = entry.getUint32(12, true);
-      const errno = mmuUpdate(hv, tables, owner, ptr, entry.getUint32(4, true), low, high);
+      const errno = mmuUpdate(hv, domain, tables, owner, ptr, entry.getUint32(4, true), low, high);
       hv.trace.countSubCall(1, ptr & (domain.abi === 'x86_32' ? 3 : 7), errno !== 0);
       if (errno !== 0) result = refuseDenied(hv, vcpu, 'mmu_update', errno, low, high);
       else done++;
