@@ -8,12 +8,13 @@
  *   --state FILE                           state file (fuzz-state.json in the temporary directory); --resume goes on
  *   --minutes T                            stops after the chunk that ends beyond T minutes
  *   --only I                               plays chunk I alone, with an audit after every call
- *   --shares                               success share of every call
+ *   --shares                               how often every call was made, did what it was asked, and gave which errno
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { errnoName } from '../xen/abi/errno.ts';
 import { chunkSeed, Fuzzer, FuzzFailure } from '../xen/fuzz/fuzzer.ts';
 
 const { values } = parseArgs({
@@ -42,8 +43,14 @@ interface State {
   refusals: number;
   stores: number;
   births: number;
+  instructions: number;
+  translations: number;
   seconds: number;
+  /** By call: issued, succeeded, and answers by errno ("0": no errno). */
+  answers: Record<string, { issued: number; succeeded: number; results: Record<string, number> }>;
 }
+
+const PROGRESS_EVERY = 1_000_000;
 
 function number(text: string, name: string): number {
   const value = Number(text);
@@ -63,8 +70,18 @@ function wanted(): State {
     refusals: 0,
     stores: 0,
     births: 0,
+    instructions: 0,
+    translations: 0,
     seconds: 0,
+    answers: {},
   };
+}
+
+/** Whole or not at all: a run may be ended at any moment. */
+function save(state: State): void {
+  const fresh = `${values.state}.new`;
+  writeFileSync(fresh, `${JSON.stringify(state)}\n`);
+  renameSync(fresh, values.state);
 }
 
 function load(): State {
@@ -79,20 +96,38 @@ function load(): State {
   return { ...saved, calls: state.calls };
 }
 
-const shares = new Map<string, { issued: number; succeeded: number }>();
-
-function addShares(fuzzer: Fuzzer): void {
-  for (const { name, issued, succeeded } of fuzzer.shares()) {
-    const sum = shares.get(name) ?? { issued: 0, succeeded: 0 };
-    shares.set(name, { issued: sum.issued + issued, succeeded: sum.succeeded + succeeded });
+function addAnswers({ answers }: State, fuzzer: Fuzzer): void {
+  for (const { name, issued, succeeded, results } of fuzzer.shares()) {
+    answers[name] ??= { issued: 0, succeeded: 0, results: {} };
+    const sum = answers[name];
+    sum.issued += issued;
+    sum.succeeded += succeeded;
+    for (const [errno, count] of results.entries()) {
+      if (count > 0) sum.results[errno] = (sum.results[errno] ?? 0) + count;
+    }
   }
 }
 
-function printShares(): void {
-  for (const [name, { issued, succeeded }] of shares) {
+function printShares({ answers }: State): void {
+  for (const [name, { issued, succeeded, results }] of Object.entries(answers)) {
     const share = issued > 0 ? `${((100 * succeeded) / issued).toFixed(1)}%` : '-';
-    console.log(`${name.padEnd(60)} ${String(issued).padStart(9)} ${share.padStart(7)}`);
+    const errors = Object.entries(results)
+      .filter(([errno]) => errno !== '0')
+      .map(([errno, count]) => `${errnoName(-Number(errno)) ?? `-${errno}`} ${count}`);
+    console.log(
+      `${name.padEnd(60)} ${String(issued).padStart(9)} ${share.padStart(7)}  ${errors.join(', ')}`,
+    );
   }
+}
+
+function told(state: State): string {
+  const micro = (state.seconds * 1e6) / Math.max(1, state.done);
+  return (
+    `${state.done} of ${state.calls} calls, ${state.refusals} refused, ${state.stores} stores, ` +
+    `${state.instructions} privileged instructions, ${state.births} domains, ${state.audits} audits, ` +
+    `${state.translations} translations: all books agree. ` +
+    `${state.seconds.toFixed(1)} s of processor time, ${micro.toFixed(1)} us per call and its audits`
+  );
 }
 
 /** Plays a chunk again, looking after every call. */
@@ -108,14 +143,14 @@ function replay(state: State, index: number, calls: number): void {
     if (cause instanceof Error) console.log(cause.stack);
     process.exitCode = 1;
   }
-  addShares(fuzzer);
+  addAnswers(state, fuzzer);
 }
 
 function main(): void {
   const state = load();
   if (values.only !== undefined) {
     replay(state, number(values.only, 'only'), Math.min(state.chunk, state.calls));
-    if (values.shares) printShares();
+    if (values.shares) printShares(state);
     return;
   }
   const limit = number(values.minutes, 'minutes') * 60_000;
@@ -150,18 +185,17 @@ function main(): void {
     state.refusals += fuzzer.refusals;
     state.stores += fuzzer.stores;
     state.births += fuzzer.births;
+    state.instructions += fuzzer.instructions;
+    state.translations += fuzzer.translations;
     state.seconds += seconds;
     made++;
-    addShares(fuzzer);
-    writeFileSync(values.state, `${JSON.stringify(state)}\n`);
+    addAnswers(state, fuzzer);
+    save(state);
+    if (state.done % PROGRESS_EVERY === 0 && state.done < state.calls) console.log(told(state));
     if (limit > 0 && Date.now() - start > limit) break;
   }
-  const micro = (state.seconds * 1e6) / Math.max(1, state.done);
-  console.log(
-    `${state.done} of ${state.calls} calls, ${state.refusals} refused, ${state.stores} stores, ${state.births} domains, ` +
-      `${state.audits} audits: all books agree. ${state.seconds.toFixed(1)} s of processor time, ${micro.toFixed(1)} us per call and its audits (${made} chunks now)`,
-  );
-  if (values.shares) printShares();
+  console.log(`${told(state)} (${made} chunks now)`);
+  if (values.shares) printShares(state);
 }
 
 main();

@@ -6,7 +6,7 @@
 import { RAM_BASE } from '../cpu/layout.ts';
 import { FRAME_IS_TABLE, FRAME_SIZE } from '../cpu/physical-memory.ts';
 import { hex } from './denial.ts';
-import { checkDescriptor, DESCRIPTORS_PER_PAGE } from './descriptor-rules.ts';
+import { checkDescriptor } from './descriptor-rules.ts';
 import { DOMID_IO, DOMID_XEN, type Domain } from './domain.ts';
 import {
   FRAME_ALLOCATED,
@@ -24,11 +24,12 @@ import {
   TYPE_writable,
   typeName,
 } from './frames.ts';
-import { GRANTS_PER_FRAME } from './grant-books.ts';
+import { GRANTS_PER_FRAME, type GrantBooks } from './grant-books.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import {
   entryMfn,
   forbiddenBits,
+  L3_ENTRIES,
   L3_XEN_SLOT,
   PTE_PRESENT,
   PTE_RW,
@@ -38,33 +39,65 @@ import {
   XEN_SLOT_PAE,
 } from './page-table-entries.ts';
 import { isTableType } from './page-types.ts';
+import { GROUP, type ScanWords, scannerOf } from './scan-words.ts';
 import { l2SlotFor } from './validate.ts';
+import type { Vcpu } from './vcpu.ts';
 
 const ENOUGH = 20;
-const DESCRIPTOR_PRESENT = 1 << 15;
+/** More than a grant table has. */
+const REFERENCES = 0x1_0000;
+/** Of a descriptor's high word. */
+const PRESENT = 1 << 15;
+const ANY = 0xffff_ffff;
 /** DPL, S and type. */
 const STORED_GATE_MASK = 0x7f00;
 const STORED_GATE = 0x0c00;
 
 /** Who uses a frame: a phrase, or table * 1024 + entry (text only where something is wrong). */
 type By = string | number;
-function place(by: By): string {
-  return typeof by === 'string' ? by : `entry ${by % 1024} of table ${hex(Math.floor(by / 1024))}`;
-}
+
+const auditors = new WeakMap<Hypervisor, Auditor>();
 
 /** @returns one line per disagreement, at most 20; empty when the books are right. */
 export function audit(hv: Hypervisor): string[] {
-  return new Audit(hv).run();
+  let auditor = auditors.get(hv);
+  if (auditor === undefined) {
+    auditor = new Auditor(hv);
+    auditors.set(hv, auditor);
+  }
+  return auditor.run();
 }
 
-class Audit {
+/** Flags of a frame about which there is more to ask than whether it is allocated. */
+const MARKED = 0xff & ~(FRAME_ALLOCATED | FRAME_VALIDATED);
+
+/** A domain's counts of readers and writers, two references to a word. */
+interface GrantPairs {
+  readerPairs: Uint32Array;
+  writerPairs: Uint32Array;
+}
+
+/** One machine's: what it counts in is kept from audit to audit, so that none of them allocates anything. */
+class Auditor {
   readonly hv: Hypervisor;
+  readonly scan: ScanWords;
   readonly references: Uint32Array;
   readonly uses: Uint32Array;
-  readonly wrong: string[] = [];
+  /** What each grant reference is used for: readers, and writers times 65536. Key: granter * 65536 + reference. */
+  readonly granted = new Map<number, number>();
+  /** Frames of RAM by owning domain. */
+  readonly owned: number[] = [];
+  /** By domid: views of the grant books, remade when another domain has the id. */
+  readonly pairs: GrantPairs[] = [];
+  wrong: string[] = [];
+  /** Grant references that are in use by the granters' books. */
+  #counted = 0;
+  /** Whose use is being counted, for texts. */
+  #vcpu: Vcpu | null = null;
 
   constructor(hv: Hypervisor) {
     this.hv = hv;
+    this.scan = scannerOf(hv.memory);
     this.references = new Uint32Array(hv.frames.total);
     this.uses = new Uint32Array(hv.frames.total);
   }
@@ -73,26 +106,61 @@ class Audit {
     const { frames, memory, domains } = this.hv;
     const { owner, flags, type, references, typeCount, total, heapStart } = frames;
     const { frameFlags } = memory;
-    const owned = new Int32Array(domains.length);
+    const { references: counted, uses: used, owned } = this;
+    const known = domains.length;
     const free = OWNER_FREE;
+    this.wrong = [];
+    counted.fill(0);
+    used.fill(0);
+    for (let id = 0; id < known; id++) owned[id] = 0;
     for (let mfn = 0; mfn < total; mfn++) {
       const who = owner[mfn]!;
-      if (who < owned.length && mfn < heapStart) owned[who]!++;
-      const untouched = who === free && (flags[mfn]! | type[mfn]!) === 0;
-      if (!untouched || frameFlags[mfn] !== 0) this.#frame(mfn);
+      const flag = flags[mfn]!;
+      const kind = type[mfn]!;
+      const watched = frameFlags[mfn]! & FRAME_IS_TABLE;
+      if (who === free) {
+        if ((flag | kind | watched) !== 0) this.#frame(mfn);
+        continue;
+      }
+      let real = who === DOMID_IO;
+      if (who < known) {
+        if (mfn < heapStart) owned[who]!++;
+        real = domains[who] !== undefined;
+      }
+      // Ordinary memory, in use as such or not: all that there is to count is its allocation.
+      if (real && (flag & MARKED) === 0 && (kind === TYPE_none || kind === TYPE_writable) && watched === 0)
+        counted[mfn]! += flag & FRAME_ALLOCATED;
+      else this.#frame(mfn);
     }
-    for (const domain of domains) if (domain) this.#domain(domain, owned[domain.id]!);
-    const counted = this.references;
-    const used = this.uses;
+    this.#mappings();
+    this.#counted = 0;
+    for (let id = 0; id < known; id++) {
+      const domain = domains[id];
+      if (domain !== undefined) this.#domain(domain, owned[id]!);
+    }
+    // Each reference that some handle uses was met above, with just these uses, if it is in the granter's books at all.
+    if (this.#counted !== this.granted.size) {
+      const [counted, uses] = [this.#counted, this.granted.size];
+      this.wrong.push(`${uses} grants are mapped, but the books of their granters count ${counted}`);
+    }
     for (let mfn = 0; mfn < total; mfn++) {
-      if (references[mfn] !== counted[mfn]) {
-        this.#say(mfn, `has ${references[mfn]} references, counted ${counted[mfn]}`);
-      }
-      if (typeCount[mfn] !== used[mfn]) {
-        this.#say(mfn, `has ${typeCount[mfn]} uses as ${typeName(type[mfn]!)}, counted ${used[mfn]}`);
-      }
+      if (references[mfn] === counted[mfn] && typeCount[mfn] === used[mfn]) continue;
+      this.#compare(mfn);
     }
     return this.wrong;
+  }
+
+  #compare(mfn: number): void {
+    const { references, typeCount, type } = this.hv.frames;
+    if (references[mfn] !== this.references[mfn])
+      this.#say(mfn, `has ${references[mfn]} references, counted ${this.references[mfn]}`);
+    if (typeCount[mfn] !== this.uses[mfn])
+      this.#say(mfn, `has ${typeCount[mfn]} uses as ${typeName(type[mfn]!)}, counted ${this.uses[mfn]}`);
+  }
+
+  #place(by: By): string {
+    if (typeof by === 'number') return `entry ${by % 1024} of table ${hex(Math.floor(by / 1024))}`;
+    return this.#vcpu === null ? by : `${by} of domain ${this.#vcpu.domain.id} vcpu ${this.#vcpu.id}`;
   }
 
   #say(mfn: number, what: string): void {
@@ -103,17 +171,17 @@ class Audit {
   #use(mfn: number, type: number, by: By): void {
     const { frames } = this.hv;
     if (mfn >= frames.total) {
-      this.#say(mfn, `does not exist but is used by ${place(by)}`);
+      this.#say(mfn, `does not exist but is used by ${this.#place(by)}`);
       return;
     }
     this.references[mfn]!++;
-    if (frames.owner[mfn] === OWNER_FREE) this.#say(mfn, `is free but used by ${place(by)}`);
+    if (frames.owner[mfn] === OWNER_FREE) this.#say(mfn, `is free but used by ${this.#place(by)}`);
     if (type === TYPE_none) return;
     this.uses[mfn]!++;
     if (frames.type[mfn] !== type) {
-      this.#say(mfn, `is ${typeName(frames.type[mfn]!)} but used as ${typeName(type)} by ${place(by)}`);
+      this.#say(mfn, `is ${typeName(frames.type[mfn]!)} but used as ${typeName(type)} by ${this.#place(by)}`);
     } else if (!(frames.flags[mfn]! & FRAME_VALIDATED))
-      this.#say(mfn, `is used by ${place(by)} but not validated`);
+      this.#say(mfn, `is used by ${this.#place(by)} but not validated`);
   }
 
   #frame(mfn: number): void {
@@ -151,47 +219,67 @@ class Audit {
   }
 
   #table(domain: Domain, mfn: number, type: number): void {
-    const { frames, memory, m2p } = this.hv;
+    const { frames } = this.hv;
     const size = domain.entryBytes;
-    const base = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
-    const u32 = memory.u32;
-    let xenFrom = tableEntries(domain, type);
+    const entries = tableEntries(domain, type);
+    let xenFrom = entries;
     if (type === TYPE_l2 && size === 4) xenFrom = XEN_SLOT_2L;
     if (type === TYPE_l2 && size === 8 && frames.l2Slot[mfn] === L3_XEN_SLOT) xenFrom = XEN_SLOT_PAE;
-    const mask = forbiddenBits(domain, type);
-    const entries = tableEntries(domain, type);
-    const present = PTE_PRESENT;
-    const words = size / 4;
-    const guests = Math.min(entries, xenFrom);
-    // Most entries are empty: four at a time, of tables whose length is a multiple of four.
-    for (let i = 0, at = base; i < guests; i += 4, at += 4 * words) {
-      if (!((u32[at]! | u32[at + words]! | u32[at + 2 * words]! | u32[at + 3 * words]!) & present)) continue;
-      for (let entry = i; entry < i + 4; entry++) {
-        const low = u32[base + entry * words]!;
-        if (!(low & present)) continue;
-        const high = words === 2 ? u32[base + entry * 2 + 1]! : 0;
-        if ((low & mask.low) | (high & mask.high)) this.#say(mfn, `has forbidden bits in entry ${entry}`);
-        this.#entry(domain, mfn, type, entry, low, high);
-      }
+    const from = RAM_BASE + mfn * FRAME_SIZE;
+    const to = from + xenFrom * size;
+    const odd = size === 4 ? PTE_PRESENT : 0;
+    for (let at = this.scan(from, to, PTE_PRESENT, odd); at < to; at = this.scan(at, to, PTE_PRESENT, odd)) {
+      this.#entries(domain, mfn, type, (at - from) / size);
+      at += GROUP;
     }
-    for (let i = xenFrom; i < entries; i++) {
-      const at = base + i * words;
-      const high = words === 2 ? u32[at + 1]! : 0;
-      if (u32[at] !== m2p.xenSlot(size, i) || high !== 0) this.#say(mfn, `has a changed Xen slot ${i}`);
-    }
-    if (type === TYPE_l3) this.#l3(domain, mfn, base);
+    if (xenFrom !== entries) this.#xenSlots(mfn, xenFrom, entries, size);
+    if (type === TYPE_l3) this.#l3(domain, mfn);
     if (type === TYPE_l2 && frames.l2Slot[mfn] === L3_XEN_SLOT && frames.typeCount[mfn] !== 1) {
       this.#say(mfn, 'is a slot-3 L2 with more than one use');
     }
   }
 
-  #l3(domain: Domain, mfn: number, base: number): void {
+  /** A group of entries, one of which is present at least. */
+  #entries(domain: Domain, mfn: number, type: number, first: number): void {
     const u32 = this.hv.memory.u32;
-    if (!(u32[base + L3_XEN_SLOT * 2]! & PTE_PRESENT)) this.#say(mfn, 'is an L3 without slot 3');
-    if (domain.personality === '3.0.2') return;
+    const mask = forbiddenBits(domain, type);
+    const words = domain.entryBytes >> 2;
+    const base = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
+    const end = first + GROUP / domain.entryBytes;
+    for (let entry = first; entry < end; entry++) {
+      const low = u32[base + entry * words]!;
+      if (!(low & PTE_PRESENT)) continue;
+      const high = words === 2 ? u32[base + entry * 2 + 1]! : 0;
+      if ((low & mask.low) | (high & mask.high)) this.#say(mfn, `has forbidden bits in entry ${entry}`);
+      this.#entry(domain, mfn, type, entry, low, high);
+    }
+  }
+
+  /** The slots that map the M2P, and those behind them, which are empty. */
+  #xenSlots(mfn: number, from: number, entries: number, size: 4 | 8): void {
+    const { m2p, memory } = this.hv;
+    const u32 = memory.u32;
+    const words = size >> 2;
+    const base = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
+    const filled = from + (size === 4 ? m2p.tables2L : m2p.tablesPae).length;
+    for (let i = from; i < filled; i++) {
+      const at = base + i * words;
+      if (u32[at] !== m2p.xenSlot(size, i) || (words === 2 && u32[at + 1] !== 0))
+        this.#say(mfn, `has a changed Xen slot ${i}`);
+    }
     let rest = 0;
-    for (let i = base + 8; i < base + 1024; i += 4) rest |= u32[i]! | u32[i + 1]! | u32[i + 2]! | u32[i + 3]!;
-    if (rest !== 0) this.#say(mfn, 'has a word behind its four entries');
+    for (let at = base + filled * words; at < base + entries * words; at++) rest |= u32[at]!;
+    if (rest !== 0) this.#say(mfn, 'has something in the Xen slots behind the M2P');
+  }
+
+  #l3(domain: Domain, mfn: number): void {
+    const start = RAM_BASE + mfn * FRAME_SIZE;
+    if (!(this.hv.memory.u32[(start >>> 2) + L3_XEN_SLOT * 2]! & PTE_PRESENT))
+      this.#say(mfn, 'is an L3 without slot 3');
+    if (domain.personality === '3.0.2') return;
+    const end = start + FRAME_SIZE;
+    if (this.scan(start + 8 * L3_ENTRIES, end, ANY, ANY) < end)
+      this.#say(mfn, 'has a word behind its four entries');
   }
 
   #entry(domain: Domain, table: number, type: number, index: number, low: number, high: number): void {
@@ -199,106 +287,134 @@ class Audit {
     const mfn = entryMfn(low, high);
     const by = table * 1024 + index;
     if (mfn >= frames.total) {
-      this.#say(mfn, `does not exist but is mapped by ${place(by)}`);
+      this.#say(mfn, `does not exist but is mapped by ${this.#place(by)}`);
       return;
     }
     const owner = frames.owner[mfn];
     if (type === TYPE_l1) {
       this.#use(mfn, low & PTE_RW ? TYPE_writable : TYPE_none, by);
       if ((owner === DOMID_IO || owner === DOMID_XEN) && !domain.privileged) {
-        this.#say(mfn, `is mapped by ${place(by)} without the right to`);
+        this.#say(mfn, `is mapped by ${this.#place(by)} without the right to`);
       }
       return;
     }
-    if (owner !== domain.id) this.#say(mfn, `is a table of another domain in ${place(by)}`);
+    if (owner !== domain.id) this.#say(mfn, `is a table of another domain in ${this.#place(by)}`);
     if (type === TYPE_l3) {
       this.#use(mfn, TYPE_l2, by);
       if (frames.l2Slot[mfn] !== l2SlotFor(domain, index))
-        this.#say(mfn, `sits in the wrong L3 slot: ${place(by)}`);
+        this.#say(mfn, `sits in the wrong L3 slot: ${this.#place(by)}`);
       return;
     }
     const linear = domain.entryBytes === 4 && frames.type[mfn] === TYPE_l2;
-    if (linear && low & PTE_RW) this.#say(mfn, `is linear and writable in ${place(by)}`);
+    if (linear && low & PTE_RW) this.#say(mfn, `is linear and writable in ${this.#place(by)}`);
     if (!linear || mfn !== table) this.#use(mfn, linear ? TYPE_l2 : TYPE_l1, by);
   }
 
   #descriptors(domain: Domain, mfn: number): void {
-    const at = (RAM_BASE + mfn * FRAME_SIZE) >>> 2;
+    const start = RAM_BASE + mfn * FRAME_SIZE;
+    const end = start + FRAME_SIZE;
     const u32 = this.hv.memory.u32;
-    const last = DESCRIPTORS_PER_PAGE;
-    const present = DESCRIPTOR_PRESENT;
-    for (let i = 0; i < last; i++) {
-      // What is not present is always allowed.
-      const high = u32[at + i * 2 + 1]!;
-      if (!(high & present)) continue;
-      let low = u32[at + i * 2]!;
-      // A gate as 4.17 stores it: of level 0, so that no ring can use it, with its own level in the selector.
-      if ((high & STORED_GATE_MASK) === STORED_GATE && domain.personality !== '3.0.2')
-        low = (low & ~0x3_0000) | 0x1_0000;
-      if (checkDescriptor(domain, low, high) !== 0) {
-        this.#say(mfn, `holds a descriptor (${i}) that is not allowed`);
+    // What is not present is always allowed.
+    for (let at = this.scan(start, end, 0, PRESENT); at < end; at = this.scan(at, end, 0, PRESENT)) {
+      for (const last = at + GROUP; at < last; at += 8) {
+        const high = u32[(at >>> 2) + 1]!;
+        if (high & PRESENT) this.#descriptor(domain, mfn, (at - start) >> 3, u32[at >>> 2]!, high);
       }
     }
+  }
+
+  #descriptor(domain: Domain, mfn: number, index: number, low: number, high: number): void {
+    // A gate as 4.17 stores it: of level 0, so that no ring can use it, with its own level in the selector.
+    if ((high & STORED_GATE_MASK) === STORED_GATE && domain.personality !== '3.0.2')
+      low = (low & ~0x3_0000) | 0x1_0000;
+    if (checkDescriptor(domain, low, high) !== 0)
+      this.#say(mfn, `holds a descriptor (${index}) that is not allowed`);
   }
 
   /** @param owned frames of RAM that belong to the domain. */
   #domain(domain: Domain, owned: number): void {
-    const who = `domain ${domain.id}`;
     if (owned !== domain.totalFrames)
-      this.wrong.push(`${who} owns ${owned} frames, not ${domain.totalFrames}`);
+      this.wrong.push(`domain ${domain.id} owns ${owned} frames, not ${domain.totalFrames}`);
+    const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;
+    const root = rootType(domain);
     for (const vcpu of domain.vcpus) {
-      if (vcpu.vcpuInfoRegistered)
-        this.#use(vcpu.vcpuInfo >>> 12, TYPE_writable, `vcpu_info of ${who} vcpu ${vcpu.id}`);
-      if (vcpu.rootMfn !== 0) this.#use(vcpu.rootMfn, rootType(domain), `CR3 of ${who} vcpu ${vcpu.id}`);
-      this.#tablePages(vcpu.gdtFrames, TYPE_descriptor, who);
-      const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;
-      this.#tablePages(vcpu.ldtFrames, ldtType, who);
+      this.#vcpu = vcpu;
+      if (vcpu.vcpuInfoRegistered) this.#use(vcpu.vcpuInfo >>> 12, TYPE_writable, 'vcpu_info');
+      if (vcpu.rootMfn !== 0) this.#use(vcpu.rootMfn, root, 'CR3');
+      this.#tablePages(vcpu.gdtFrames, TYPE_descriptor, 'the GDT');
+      this.#tablePages(vcpu.ldtFrames, ldtType, 'the LDT');
     }
-    this.#grants(domain, who);
+    this.#vcpu = null;
+    this.#grants(domain);
   }
 
   /** Pages of a GDT or LDT; -1: none. */
-  #tablePages(pages: Int32Array, type: number, who: string): void {
+  #tablePages(pages: Int32Array, type: number, by: string): void {
     for (let i = 0; i < pages.length; i++) {
       const mfn = pages[i]!;
-      if (mfn >= 0) this.#use(mfn, type, `a descriptor table of ${who}`);
+      if (mfn >= 0) this.#use(mfn, type, by);
     }
   }
 
-  #grants(domain: Domain, who: string): void {
-    // What each reference is used for: readers, and writers times 65536.
-    const expected = new Map<number, number>();
+  /** What the handles of all domains hold, by reference of the granter. */
+  #mappings(): void {
+    const { granted } = this;
+    if (granted.size > 0) granted.clear();
     for (const user of this.hv.domains) {
-      if (!user || user.grants.mappings.length === 0) continue;
-      for (const mapping of user.grants.mappings) {
-        if (!mapping) continue;
-        if (user === domain && mapping.device) {
-          this.#use(mapping.mfn, mapping.readonly ? TYPE_none : TYPE_writable, `a device mapping of ${who}`);
+      if (user === undefined) continue;
+      const { mappings } = user.grants;
+      for (let handle = 0; handle < mappings.length; handle++) {
+        const mapping = mappings[handle]!;
+        if (mapping === null) continue;
+        if (mapping.device) {
+          const type = mapping.readonly ? TYPE_none : TYPE_writable;
+          this.#use(mapping.mfn, type, 'a device mapping');
         }
-        if (mapping.granter !== domain.id) continue;
-        const uses = expected.get(mapping.ref) ?? 0;
-        expected.set(mapping.ref, uses + (mapping.readonly ? 1 : 0x1_0000));
+        if (mapping.granter < 0) continue;
+        const key = mapping.granter * REFERENCES + mapping.ref;
+        granted.set(key, (granted.get(key) ?? 0) + (mapping.readonly ? 1 : 0x1_0000));
       }
     }
-    // The marks in the entries are in memory that the guest writes: they prove nothing and are not compared.
-    const { readers, writers } = domain.grants;
-    for (const [ref, uses] of expected) this.#pins(domain, ref, uses);
-    // Two references at a time: most are not in use.
-    const readerPairs = new Uint32Array(readers.buffer);
-    const writerPairs = new Uint32Array(writers.buffer);
-    const pairs = (domain.grantFrames.length * GRANTS_PER_FRAME) / 2;
-    for (let pair = 0; pair < pairs; pair++) {
-      if ((readerPairs[pair]! | writerPairs[pair]!) === 0) continue;
-      this.#pins(domain, pair * 2, expected.get(pair * 2) ?? 0);
-      this.#pins(domain, pair * 2 + 1, expected.get(pair * 2 + 1) ?? 0);
-    }
   }
 
-  /** @param uses readers, and writers times 65536, that a reference must have. */
-  #pins({ id, grants }: Domain, ref: number, uses: number): void {
-    const readers = grants.readers[ref]!;
-    const writers = grants.writers[ref]!;
-    if (readers + writers * 0x1_0000 === uses) return;
-    this.wrong.push(`grant ${ref} of domain ${id} counts ${readers} readers and ${writers} writers`);
+  /** The marks in a table's entries are in memory that the guest writes: they prove nothing and are not compared. */
+  #grants({ id, grants, grantFrames }: Domain): void {
+    const { granted } = this;
+    const { readerPairs, writerPairs } = this.#pairsOf(id, grants);
+    // Two references to a word, four words at a time: most are not in use.
+    const words = (grantFrames.length * GRANTS_PER_FRAME) / 2;
+    let found = 0;
+    for (let at = 0; at < words; at += 4) {
+      if (
+        (readerPairs[at]! | readerPairs[at + 1]! | readerPairs[at + 2]! | readerPairs[at + 3]!) === 0 &&
+        (writerPairs[at]! | writerPairs[at + 1]! | writerPairs[at + 2]! | writerPairs[at + 3]!) === 0
+      )
+        continue;
+      for (let ref = at * 2; ref < at * 2 + 8; ref++) {
+        const uses = grants.readers[ref]! + grants.writers[ref]! * 0x1_0000;
+        if (uses === 0) continue;
+        found++;
+        if (uses !== granted.get(id * REFERENCES + ref)) this.#sayGrant(id, grants, ref);
+      }
+    }
+    this.#counted += found;
+  }
+
+  #pairsOf(id: number, { readers, writers }: GrantBooks): GrantPairs {
+    let pairs = this.pairs[id];
+    if (pairs === undefined || pairs.readerPairs.buffer !== readers.buffer) {
+      pairs = {
+        readerPairs: new Uint32Array(readers.buffer),
+        writerPairs: new Uint32Array(writers.buffer),
+      };
+      this.pairs[id] = pairs;
+    }
+    return pairs;
+  }
+
+  #sayGrant(id: number, { readers, writers }: GrantBooks, ref: number): void {
+    this.wrong.push(
+      `grant ${ref} of domain ${id} counts ${readers[ref]} readers and ${writers[ref]} writers`,
+    );
   }
 }

@@ -25,6 +25,11 @@ export class GuestAccess {
     this.#cpu = cpu;
   }
 
+  /** A vcpu that was taken off its tables (3.0.2 does so before it ends a domain) has nothing mapped: 0 is no root. */
+  #translate(va: number, access: number): number {
+    return this.#cpu.cr3 === 0 ? FAULT : this.#cpu.translate(va, access);
+  }
+
   /** Does the range end below the hole (and not wrap)? */
   inRange(domain: Domain, va: number, length: number): boolean {
     return va + length <= domain.holeStart;
@@ -57,7 +62,7 @@ export class GuestAccess {
     while (done < length) {
       const at = va + done;
       const chunk = Math.min(length - done, 4096 - (at & 4095));
-      const maddr = this.#cpu.translate(at, ACCESS_READ);
+      const maddr = this.#translate(at, ACCESS_READ);
       if (maddr === FAULT) return false;
       const from = RAM_BASE + maddr;
       const u8 = this.#memory.u8;
@@ -76,7 +81,7 @@ export class GuestAccess {
       const view = this.read(domain, va, 4);
       return view === null ? FAULT : view.getUint32(0, true);
     }
-    const maddr = this.#cpu.translate(va, ACCESS_READ);
+    const maddr = this.#translate(va, ACCESS_READ);
     return maddr === FAULT ? FAULT : this.#memory.read32(maddr);
   }
 
@@ -92,7 +97,7 @@ export class GuestAccess {
     if (!this.inRange(domain, va, bytes.length)) return false;
     let pages = 0;
     for (let offset = 0; offset < bytes.length; offset += 4096 - ((va + offset) & 4095)) {
-      const maddr = this.#cpu.translate(va + offset, ACCESS_WRITE);
+      const maddr = this.#translate(va + offset, ACCESS_WRITE);
       if (maddr === FAULT) return false;
       this.#pages[pages++] = maddr;
     }
@@ -112,7 +117,7 @@ export class GuestAccess {
     if ((va & 4095) > 4092) {
       return this.write(domain, va, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24));
     }
-    const maddr = this.#cpu.translate(va, ACCESS_WRITE);
+    const maddr = this.#translate(va, ACCESS_WRITE);
     if (maddr === FAULT) return false;
     this.#memory.write32(maddr, value);
     return true;
@@ -123,7 +128,7 @@ export class GuestAccess {
     va >>>= 0;
     if (!this.inRange(domain, va, length)) return false;
     for (let offset = 0; offset < length; offset += 4096 - ((va + offset) & 4095)) {
-      if (this.#cpu.translate(va + offset, ACCESS_WRITE) === FAULT) return false;
+      if (this.#translate(va + offset, ACCESS_WRITE) === FAULT) return false;
     }
     return true;
   }

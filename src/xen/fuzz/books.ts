@@ -2,11 +2,17 @@
  * What must hold besides audit(): the books of event channels, vcpus and scheduler, and what a processor that walks
  * the page tables would let a guest reach.
  */
-import { EVTCHNSTAT_interdomain, EVTCHNSTAT_unbound, EVTCHNSTAT_virq } from '../abi/constants.ts';
+import {
+  EVTCHNSTAT_interdomain,
+  EVTCHNSTAT_pirq,
+  EVTCHNSTAT_unbound,
+  EVTCHNSTAT_virq,
+} from '../abi/constants.ts';
 import { DOMID_IO, DOMID_TOOLSTACK, DOMID_XEN, EVTCHN_PORTS } from '../domain.ts';
 import { OWNER_ORPHAN, TYPE_l2, TYPE_writable } from '../frames.ts';
 import type { Hypervisor } from '../hypervisor.ts';
-import { entryMfn } from '../page-table-entries.ts';
+import { INVALID_M2P_ENTRY } from '../m2p.ts';
+import { entryMfn, PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT } from '../page-table-entries.ts';
 import type { Vcpu } from '../vcpu.ts';
 import type { FuzzGuest } from './guest.ts';
 
@@ -48,6 +54,69 @@ export function eventDisagreements(hv: Hypervisor): string[] {
           wrong.push(`VIRQ ${virq} of domain ${domain.id} names port ${port}, which is not bound to it`);
         }
       }
+    }
+  }
+  return wrong;
+}
+
+/** Interrupt lines and the ports that hear them agree; only level-triggered lines have an interrupt in service. */
+export function lineDisagreements(hv: Hypervisor): string[] {
+  const wrong: string[] = [];
+  const { lines } = hv.devices;
+  for (const line of lines.all()) {
+    for (const { domid, port, inService } of line.bindings) {
+      const domain = hv.domains[domid];
+      if (domain?.portState[port] !== EVTCHNSTAT_pirq || domain.portTarget[port] !== line.irq)
+        wrong.push(`line ${line.irq} is heard at port ${port} of domain ${domid}, which is not bound to it`);
+      if (inService && line.delivered === 0)
+        wrong.push(`line ${line.irq} is in service but was never delivered`);
+    }
+    if (new Set(line.bindings.map(({ domid }) => domid)).size !== line.bindings.length)
+      wrong.push(`line ${line.irq} is bound twice by one domain`);
+  }
+  for (const domain of hv.domains) {
+    if (!domain) continue;
+    for (let port = 0; port < EVTCHN_PORTS; port++) {
+      if (domain.portState[port] !== EVTCHNSTAT_pirq) continue;
+      if (lines.portOf(domain, domain.portTarget[port]!) !== port)
+        wrong.push(`port ${port} of domain ${domain.id} hears a line that does not know it`);
+    }
+  }
+  return wrong;
+}
+
+/**
+ * What guests read of the M2P and cannot set: Xen's own frames have no pfn, nothing lies behind the last frame, and
+ * Xen's tables, which map it into every address space, are as they were made. (What a domain's frames hold is
+ * what the domain or its builder said last.)
+ */
+export function m2pDisagreements(hv: Hypervisor): string[] {
+  const wrong: string[] = [];
+  const { m2p, frames, memory } = hv;
+  for (let mfn = 0; mfn < m2p.frameCount * 1024; mfn++) {
+    const isXens = mfn >= frames.total || frames.owner[mfn] === DOMID_XEN;
+    if (isXens && m2p.get(mfn) !== INVALID_M2P_ENTRY)
+      wrong.push(`the M2P knows frame ${mfn.toString(16)}, which is Xen's or does not exist`);
+  }
+  for (let i = 0; i < 1024; i++) {
+    if (memory.read32(m2p.fillerMfn * 4096 + i * 4) !== INVALID_M2P_ENTRY)
+      wrong.push(`entry ${i} behind the M2P was changed`);
+  }
+  for (const [size, tables] of [
+    [4, m2p.tables2L],
+    [8, m2p.tablesPae],
+  ] as const) {
+    for (let i = 0; i < tables.length * (4096 / size); i++) {
+      const at = tables[Math.floor((i * size) / 4096)]! * 4096 + ((i * size) & 4095);
+      const low = memory.read32(at);
+      const mfn = i < m2p.frameCount ? m2p.firstMfn + i : m2p.fillerMfn;
+      const rights = low & 0xfff & ~PTE_DIRTY;
+      if (
+        low >>> 12 !== mfn ||
+        rights !== (PTE_PRESENT | PTE_ACCESSED) ||
+        (size === 8 && memory.read32(at + 4))
+      )
+        wrong.push(`entry ${i} of Xen's ${size === 4 ? '2-level' : 'PAE'} tables of the M2P was changed`);
     }
   }
   return wrong;

@@ -3,7 +3,7 @@
  * structs are filled field by field from their descriptions, and structs are put into the guest's memory. Calls that
  * read more than one struct (batches, lists) say here what they read.
  */
-import { readField, type StructType, writeField } from '../abi/struct.ts';
+import { type FieldSpec, readField, type StructType, writeField } from '../abi/struct.ts';
 import {
   cpu_user_regs,
   evtchn_bind_interdomain,
@@ -31,7 +31,12 @@ export interface Plan {
   name: string;
   issued: number;
   succeeded: number;
+  /** [0] answers that are no errno, [n] those of -n. */
+  results: Uint32Array;
 }
+
+/** Beyond every errno. */
+export const RESULTS = 128;
 
 export interface Call {
   plan: Plan;
@@ -40,6 +45,9 @@ export interface Call {
   /** Did it do what it was asked? Results at or above 0 in most calls; looked up before anything else happens. */
   succeeded: (result: number) => boolean;
 }
+
+const notNegative = (result: number): boolean => result >= 0;
+const isZero = (result: number): boolean => result === 0;
 
 const SET_TRAP_TABLE = 0;
 const MMU_UPDATE = 1;
@@ -93,6 +101,7 @@ function makePlans(): Plan[] {
         name: sub ? `${row.name} ${sub.name}` : row.name,
         issued: 0,
         succeeded: 0,
+        results: new Uint32Array(RESULTS),
       });
     }
   }
@@ -101,19 +110,28 @@ function makePlans(): Plan[] {
 
 export class CallMaker {
   readonly plans = makePlans();
-  readonly #total: number;
+  /** Sum of the weights up to each plan. */
+  readonly #upTo: Float64Array;
 
   constructor() {
-    this.#total = this.plans.reduce((sum, plan) => sum + plan.weight, 0);
+    this.#upTo = new Float64Array(this.plans.length);
+    let sum = 0;
+    for (const [i, plan] of this.plans.entries()) {
+      sum += plan.weight;
+      this.#upTo[i] = sum;
+    }
   }
 
-  #choose(context: Context): Plan {
-    let at = (context.random.next() / 0x1_0000_0000) * this.#total;
-    for (const plan of this.plans) {
-      at -= plan.weight;
-      if (at < 0) return plan;
+  #choose({ random }: Context): Plan {
+    const upTo = this.#upTo;
+    const at = (random.next() / 0x1_0000_0000) * upTo[upTo.length - 1]!;
+    let low = 0;
+    for (let high = upTo.length - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (at < upTo[middle]!) high = middle;
+      else low = middle + 1;
     }
-    return this.plans[0]!;
+    return this.plans[low]!;
   }
 
   /** The next call; its structs are in the guest's memory already. */
@@ -123,7 +141,7 @@ export class CallMaker {
       const plan = this.#choose(context);
       if (inMulticall && (plan.row.number === MULTICALL || plan.row.number === IRET) && !random.chance(10))
         continue;
-      const call: Call = { plan, number: plan.row.number, args: [], succeeded: (result) => result >= 0 };
+      const call: Call = { plan, number: plan.row.number, args: [], succeeded: notNegative };
       this.#fill(context, call);
       if (random.chance(1)) {
         // Noise over what was made with care.
@@ -194,11 +212,19 @@ export class CallMaker {
 
 // ---------------------------------------------------------------- memory
 
+/** SCRATCH: a struct on its way into the guest's memory. */
+const scratch = new Uint8Array(ARGUMENT_BYTES);
+const scratchView = new DataView(scratch.buffer);
+
+/** So many zero bytes to be filled. */
+function blank(bytes: number): DataView {
+  scratch.fill(0, 0, bytes);
+  return scratchView;
+}
+
 function putWords({ guest }: Context, at: number, words: readonly number[]): void {
-  const bytes = new Uint8Array(words.length * 4);
-  const view = new DataView(bytes.buffer);
-  for (const [i, word] of words.entries()) view.setUint32(4 * i, word >>> 0, true);
-  guest.store(at, bytes);
+  for (let i = 0; i < words.length; i++) scratchView.setUint32(4 * i, words[i]! >>> 0, true);
+  guest.store(at, scratch, words.length * 4);
 }
 
 /** Words in the guest's memory; their address. */
@@ -225,15 +251,58 @@ function pointer(context: Context, bytes: number): number {
   return guest.room(bytes, random.chance(2) ? random.below(4) : 0);
 }
 
+/** What is done for each field of a struct: looked up once. */
+interface Filling {
+  name: string;
+  field: FieldSpec;
+  limit: number;
+  out: boolean;
+  list: ((context: Context) => number) | null;
+}
+
+const zero = (): number => 0;
+const looseOrAny = (context: Context): number =>
+  context.random.chance(80) ? values.looseMfn(context) : values.mfn(context);
+/** Fields that point to lists get lists. */
+const LISTS: Record<string, (context: Context) => number> = {
+  ports: (context) => values.port(context),
+  extent_start: looseOrAny,
+  in_extent_start: looseOrAny,
+  out_extent_start: values.boundary,
+  frame_list: zero,
+  buffer: zero,
+};
+const LIST_WORDS = 8;
+
+const fillings = new Map<StructType, Filling[]>();
+function fillingsOf(type: StructType): Filling[] {
+  let rows = fillings.get(type);
+  if (rows === undefined) {
+    rows = [];
+    for (const [name, field] of Object.entries(type.fields)) {
+      const limit = field.type === 'u8' ? 0xff : field.type.endsWith('16') ? 0xffff : Infinity;
+      rows.push({ name, field, limit, out: field.direction === 'out', list: LISTS[name] ?? null });
+    }
+    fillings.set(type, rows);
+  }
+  return rows;
+}
+
 function fillStruct(context: Context, type: StructType, view: DataView, at: number): void {
-  for (const [name, field] of Object.entries(type.fields)) {
-    if (field.direction === 'out' && context.random.chance(90)) continue;
-    const limit = field.type === 'u8' ? 0xff : field.type.endsWith('16') ? 0xffff : Number.POSITIVE_INFINITY;
+  const rows = fillingsOf(type);
+  for (let i = 0; i < rows.length; i++) {
+    const { out, field, name, limit } = rows[i]!;
+    if (out && context.random.chance(90)) continue;
     let value = values.value(context, field.as, name);
     if (value > limit) value &= limit;
     writeField(view, at, field, value);
   }
-  fillLists(context, type, view, at);
+  for (let i = 0; i < rows.length; i++) {
+    const { list, field } = rows[i]!;
+    if (list === null) continue;
+    const to = randomList(context, list);
+    if (to !== 0) writeField(view, at, field, to);
+  }
   if (type === evtchn_bind_interdomain) {
     const offered = context.random.chance(85) ? values.offeredPort(context) : null;
     if (offered === null) return;
@@ -242,32 +311,17 @@ function fillStruct(context: Context, type: StructType, view: DataView, at: numb
   }
 }
 
-/** Fields that point to lists get lists. */
-function fillLists(context: Context, type: StructType, view: DataView, at: number): void {
-  const { random } = context;
-  for (const [name, field] of Object.entries(type.fields)) {
-    let words: number[] | null = null;
-    const some = (one: () => number) => Array.from({ length: 8 }, one);
-    switch (name) {
-      case 'ports':
-        words = some(() => values.port(context));
-        break;
-      case 'extent_start':
-      case 'in_extent_start':
-        words = some(() => (random.chance(80) ? values.looseMfn(context) : values.mfn(context)));
-        break;
-      case 'out_extent_start':
-        words = some(() => values.boundary(context));
-        break;
-      case 'frame_list':
-      case 'buffer':
-        words = some(() => 0);
-        break;
-    }
-    if (words !== null && random.chance(93) && context.guest.hasRoom(64)) {
-      writeField(view, at, field, list(context, words));
-    }
-  }
+const listScratch = new Uint8Array(LIST_WORDS * 4);
+const listView = new DataView(listScratch.buffer);
+
+/** A list of such values in the guest's memory; rarely 0. */
+function randomList(context: Context, one: (context: Context) => number): number {
+  const { guest, random } = context;
+  for (let i = 0; i < LIST_WORDS; i++) listView.setUint32(4 * i, one(context) >>> 0, true);
+  if (!random.chance(93) || !guest.hasRoom(64)) return 0;
+  const at = guest.room(LIST_WORDS * 4);
+  guest.store(at, listScratch, LIST_WORDS * 4);
+  return at;
 }
 
 /** A struct of the type in the guest's memory; its address. */
@@ -278,12 +332,12 @@ function placeStruct(
   whole = type.size + before,
   command = 0,
 ): number {
-  const bytes = new Uint8Array(Math.max(whole, type.size + before));
-  const view = new DataView(bytes.buffer);
+  const bytes = Math.max(whole, type.size + before);
+  const view = blank(bytes);
   if (before > 0) view.setUint32(0, command, true);
   fillStruct(context, type, view, before);
-  const at = pointer(context, bytes.length);
-  context.guest.store(at, bytes);
+  const at = pointer(context, bytes);
+  context.guest.store(at, scratch, bytes);
   return at;
 }
 
@@ -317,15 +371,15 @@ function generic(context: Context, call: Call): void {
 function trapTable(context: Context): number {
   const { random } = context;
   const count = random.below(4);
-  const bytes = new Uint8Array((count + 1) * trap_info.size);
-  const view = new DataView(bytes.buffer);
+  const bytes = (count + 1) * trap_info.size;
+  const view = blank(bytes);
   for (let i = 0; i < count; i++) {
     fillStruct(context, trap_info, view, i * trap_info.size);
     // Whoever has no handler for a fault dies of it.
     if (random.chance(90)) view.setUint16(i * trap_info.size + 2, 0xe019, true);
   }
-  const at = pointer(context, bytes.length);
-  context.guest.store(at, bytes);
+  const at = pointer(context, bytes);
+  context.guest.store(at, scratch, bytes);
   return at;
 }
 
@@ -369,7 +423,7 @@ function mmuUpdateBatch(context: Context, call: Call): void {
   }
   putWords(context, at, words);
   call.args = [at, count, donePointer(context), foreign(context)];
-  call.succeeded = (result) => result === 0;
+  call.succeeded = isZero;
 }
 
 function mmuextBatch(context: Context, call: Call): void {
@@ -399,7 +453,7 @@ function mmuextBatch(context: Context, call: Call): void {
   }
   putWords(context, at, words);
   call.args = [at, count, donePointer(context), foreign(context)];
-  call.succeeded = (result) => result === 0;
+  call.succeeded = isZero;
 }
 
 function pinned(context: Context): number {
@@ -415,7 +469,8 @@ function pinned(context: Context): number {
 function setGdtCall(context: Context, call: Call): void {
   const { random } = context;
   const entries = random.chance(10) ? 0 : values.value(context, 'dec', 'entries');
-  const frames = Array.from({ length: 14 }, () => values.mfn(context, random.chance(40) ? 5 : 0));
+  const frames: number[] = [];
+  for (let i = 0; i < 14; i++) frames.push(values.mfn(context, random.chance(40) ? 5 : 0));
   const at = pointer(context, frames.length * 4);
   putWords(context, at, frames);
   call.args = [at, entries];
@@ -479,14 +534,14 @@ function grantOp(context: Context, call: Call): void {
     call.args = [command(context, call.plan), pointer(context, 64), count];
     return;
   }
-  const bytes = new Uint8Array(Math.min(count, 3) * arg.size);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at < bytes.length; at += arg.size) {
+  const bytes = Math.min(count, 3) * arg.size;
+  const view = blank(bytes);
+  for (let at = 0; at < bytes; at += arg.size) {
     fillStruct(context, arg, view, at);
     shapeGrant(context, sub, view, at);
   }
-  const at = pointer(context, bytes.length);
-  guest.store(at, bytes);
+  const at = pointer(context, bytes);
+  guest.store(at, scratch, bytes);
   call.args = [command(context, call.plan), at, count];
   const { status } = arg.fields;
   if (status) {
@@ -503,57 +558,76 @@ const TRANSFER = 4;
 const COPY = 5;
 const UNMAP_AND_REPLACE = 7;
 
+type Fields = Readonly<Record<string, FieldSpec>>;
+function set(view: DataView, at: number, fields: Fields, name: string, value: number): void {
+  writeField(view, at, fields[name]!, value);
+}
+/** Flags of a grant entry. */
+const isAccess = (flags: number): boolean => (flags & 3) === 1;
+const isWritableAccess = (flags: number): boolean => (flags & 7) === 1;
+const isTransfer = (flags: number): boolean => flags === 2;
+
 /** What the fields of one grant operation have to do with each other. */
 function shapeGrant(context: Context, sub: SubOpRow, view: DataView, at: number): void {
   const { random, guest } = context;
   const { fields } = sub.arg!;
-  const set = (name: string, value: number) => writeField(view, at, fields[name]!, value);
   if (sub.number === MAP_GRANT) {
     const flags = random.chance(92) ? 2 | random.below(32) : values.boundary(context);
-    set('flags', flags);
-    set('host_addr', values.hostAddress(context, (flags & GNTMAP_contains_pte) !== 0));
-    if (random.chance(92)) set('dom', random.pick(context.guests).domain.id);
+    set(view, at, fields, 'flags', flags);
+    set(view, at, fields, 'host_addr', values.hostAddress(context, (flags & GNTMAP_contains_pte) !== 0));
+    if (random.chance(92)) set(view, at, fields, 'dom', random.pick(context.guests).domain.id);
     const readonly = (flags & GNTMAP_readonly) !== 0;
-    const fits = (entry: number) => (entry & 3) === 1 && (readonly || !(entry & 4));
+    const fits = readonly ? isAccess : isWritableAccess;
     const offered = random.chance(85) ? values.offeredGrant(context, fits) : null;
     if (offered !== null) {
-      set('dom', offered.domid);
-      set('ref', offered.ref);
+      set(view, at, fields, 'dom', offered.domid);
+      set(view, at, fields, 'ref', offered.ref);
     }
   } else if (sub.number === UNMAP_GRANT || sub.number === UNMAP_AND_REPLACE) {
     const mapping = guest.domain.grants.mappings[readField(view, at, fields['handle']!)];
     const found = mapping ? findEntry(context, mapping.mfn, mapping.readonly) : null;
-    if (found !== null && random.chance(90)) set('host_addr', mapping?.byEntry ? found.maddr : found.va);
-    else set('host_addr', random.chance(30) ? 0 : values.hostAddress(context, mapping?.byEntry ?? false));
+    if (found !== null && random.chance(90))
+      set(view, at, fields, 'host_addr', mapping?.byEntry ? found.maddr : found.va);
+    else
+      set(
+        view,
+        at,
+        fields,
+        'host_addr',
+        random.chance(30) ? 0 : values.hostAddress(context, mapping?.byEntry ?? false),
+      );
     if (sub.number === UNMAP_GRANT) {
       set(
+        view,
+        at,
+        fields,
         'dev_bus_addr',
         random.chance(60) || !mapping ? 0 : mapping.mfn * 4096 + (random.chance(5) ? 8192 : 0),
       );
     }
   } else if (sub.number === TRANSFER) {
-    set('mfn', values.looseMfn(context));
-    const offered = random.chance(85) ? values.offeredGrant(context, (entry) => entry === 2) : null;
+    set(view, at, fields, 'mfn', values.looseMfn(context));
+    const offered = random.chance(85) ? values.offeredGrant(context, isTransfer) : null;
     if (offered !== null) {
-      set('domid', offered.domid);
-      set('ref', offered.ref);
+      set(view, at, fields, 'domid', offered.domid);
+      set(view, at, fields, 'ref', offered.ref);
     }
   } else if (sub.number === COPY) {
     const flags = random.chance(97) ? random.below(4) : values.boundary(context) & 0xffff;
-    set('flags', flags);
-    set('source_u', flags & 1 ? random.below(10) : values.mfn(context));
-    set('dest_u', flags & 2 ? random.below(10) : values.mfn(context));
-    set('source_domid', flags & 1 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
-    set('dest_domid', flags & 2 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
-    const source = flags & 1 ? values.offeredGrant(context, (entry) => (entry & 3) === 1) : null;
+    set(view, at, fields, 'flags', flags);
+    set(view, at, fields, 'source_u', flags & 1 ? random.below(10) : values.mfn(context));
+    set(view, at, fields, 'dest_u', flags & 2 ? random.below(10) : values.mfn(context));
+    set(view, at, fields, 'source_domid', flags & 1 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
+    set(view, at, fields, 'dest_domid', flags & 2 ? values.value(context, 'domid', 'remote_dom') : 0x7ff0);
+    const source = flags & 1 ? values.offeredGrant(context, isAccess) : null;
     if (source !== null) {
-      set('source_domid', source.domid);
-      set('source_u', source.ref);
+      set(view, at, fields, 'source_domid', source.domid);
+      set(view, at, fields, 'source_u', source.ref);
     }
-    const dest = flags & 2 ? values.offeredGrant(context, (entry) => (entry & 7) === 1) : null;
+    const dest = flags & 2 ? values.offeredGrant(context, isWritableAccess) : null;
     if (dest !== null) {
-      set('dest_domid', dest.domid);
-      set('dest_u', dest.ref);
+      set(view, at, fields, 'dest_domid', dest.domid);
+      set(view, at, fields, 'dest_u', dest.ref);
     }
   }
 }
@@ -588,24 +662,24 @@ function vcpuOp(context: Context, call: Call): void {
 
 function initialContext(context: Context, type: StructType): number {
   const { random, guest } = context;
-  const bytes = new Uint8Array(type.size);
-  const view = new DataView(bytes.buffer);
+  const bytes = type.size;
+  const view = blank(bytes);
+  const { fields } = type;
   fillStruct(context, type, view, 0);
-  const set = (name: string, value: number) => writeField(view, 0, type.fields[name]!, value);
   const { user_regs, gdt_frames, ctrlreg } = VCPU_CONTEXT_ARRAYS;
   fillStruct(context, cpu_user_regs, view, user_regs.offset);
   for (let i = 0; i < gdt_frames.count; i++)
     view.setUint32(gdt_frames.offset + 4 * i, values.mfn(context), true);
   if (random.chance(90)) {
-    set('gdt_ents', random.chance(80) ? 0 : random.below(600));
-    set('ldt_ents', random.chance(80) ? 0 : random.below(600));
-    set('ldt_base', guest.dataPage(random));
-    set('flags', 4 | (random.chance(50) ? 8 << random.below(3) : 0));
-    set('kernel_ss', 0xe021);
-    set('kernel_sp', guest.stackTop(guest.domain.vcpus.length - 1));
-    set('event_callback_cs', 0xe019);
-    set('event_callback_eip', 0xc000_0080);
-    set('vm_assist', random.below(64));
+    set(view, 0, fields, 'gdt_ents', random.chance(80) ? 0 : random.below(600));
+    set(view, 0, fields, 'ldt_ents', random.chance(80) ? 0 : random.below(600));
+    set(view, 0, fields, 'ldt_base', guest.dataPage(random));
+    set(view, 0, fields, 'flags', 4 | (random.chance(50) ? 8 << random.below(3) : 0));
+    set(view, 0, fields, 'kernel_ss', 0xe021);
+    set(view, 0, fields, 'kernel_sp', guest.stackTop(guest.domain.vcpus.length - 1));
+    set(view, 0, fields, 'event_callback_cs', 0xe019);
+    set(view, 0, fields, 'event_callback_eip', 0xc000_0080);
+    set(view, 0, fields, 'vm_assist', random.below(64));
     const registers = cpu_user_regs.fields;
     for (const [name, value] of [
       ['cs', 0xe019],
@@ -621,7 +695,7 @@ function initialContext(context: Context, type: StructType): number {
     }
     view.setUint32(ctrlreg.offset + 12, guestCr3(guest.domain, guest.root), true);
   }
-  const at = pointer(context, bytes.length);
-  guest.store(at, bytes);
+  const at = pointer(context, bytes);
+  guest.store(at, scratch, bytes);
   return at;
 }

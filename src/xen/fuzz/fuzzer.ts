@@ -15,17 +15,26 @@ import type { Hypervisor } from '../hypervisor.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import { requestStop, runSlice } from '../run.ts';
 import { unblock } from '../scheduler.ts';
-import { ScriptedProcessor } from '../testing/scripted-processor.ts';
-import { eventDisagreements, reachDisagreements, vcpuDisagreements } from './books.ts';
-import { type Call, CallMaker } from './calls.ts';
+import {
+  eventDisagreements,
+  lineDisagreements,
+  m2pDisagreements,
+  reachDisagreements,
+  vcpuDisagreements,
+} from './books.ts';
+import { CachingProcessor } from './caching-processor.ts';
+import { type Call, CallMaker, RESULTS } from './calls.ts';
 import { FuzzGuest, type Kind } from './guest.ts';
+import { outsideInput, privilegedInstruction, touch } from './outside.ts';
 import { Random } from './random.ts';
 import { faultingStore, guestStore } from './stores.ts';
 import type { Context } from './values.ts';
 
 export const FUZZ_FRAMES = 512;
 const MACHINE_MIB = 2;
-const SLICE_NS = 1_000_000;
+/** Input from outside comes between slices. */
+const SLICE_NS = 200_000;
+const ALL_BOOKS_EVERY = 16;
 const HYPERCALL_VECTOR = 0x82;
 const KERNEL_DS = 0xe021;
 const MMU_UPDATE = 1;
@@ -50,6 +59,15 @@ export class FuzzFailure extends Error {
     super(message, { cause });
     this.call = call;
   }
+}
+
+export interface CallShare {
+  name: string;
+  issued: number;
+  /** Did what they were asked. */
+  succeeded: number;
+  /** Answers: [0] those that are no errno, [n] those of -n. */
+  results: number[];
 }
 
 /** Seed of chunk `index` of a run. */
@@ -77,22 +95,26 @@ export class Fuzzer {
   audits = 0;
   refusals = 0;
   stores = 0;
+  /** Privileged ones, carried out by the hypervisor. */
+  instructions = 0;
   births = 0;
   readonly #options: FuzzOptions;
   readonly #random: Random;
-  readonly #cpu: ScriptedProcessor;
+  readonly #cpu: CachingProcessor;
   readonly #ended: Domain[] = [];
   readonly #slots: (FuzzGuest | null)[] = KINDS.map(() => null);
   /** Frames that are free while no domain lives. */
   readonly #initially: { frames: number; heap: number };
   #until = 0;
-  /** What happened last, in words. */
-  #last = 'start';
+  /** What happened last: a call, told in words when somebody asks, or words. */
+  #lastCall: Call | null = null;
+  #caller: { guest: FuzzGuest; vcpuId: number } | null = null;
+  #lastWords = 'start';
 
   constructor(options: FuzzOptions) {
     this.#options = options;
     this.#random = new Random(options.seed);
-    let cpu: ScriptedProcessor | undefined;
+    let cpu: CachingProcessor | undefined;
     this.hv = createHypervisor(
       new PhysicalMemory(MACHINE_MIB),
       { seed: options.seed, wallClockSeconds: 1_000_000_000, traceCapacity: 64 },
@@ -107,7 +129,7 @@ export class Fuzzer {
         },
       },
       (memory, sink) => {
-        cpu = new ScriptedProcessor(memory, sink);
+        cpu = new CachingProcessor(memory, sink);
         return cpu;
       },
     );
@@ -121,7 +143,7 @@ export class Fuzzer {
 
   /** What the last call was, for reports. */
   get last(): string {
-    return this.#last;
+    return this.#lastCall && this.#caller ? tell(this.#lastCall, this.#caller) : this.#lastWords;
   }
 
   /** Issues so many calls more. @throws FuzzFailure */
@@ -133,6 +155,7 @@ export class Fuzzer {
       while (this.calls < this.#until) {
         const result = runSlice(this.hv, this.hv.now() + SLICE_NS);
         this.#replaceEnded();
+        if (this.#random.chance(25)) outsideInput(this.hv, this.#random, this.guests);
         if (result.kind === 'idle') this.#idle(result.nextDeadline);
         if (this.calls !== before) patience = PATIENCE;
         else if (--patience === 0) throw new FuzzFailure(this.calls, 'nobody makes a call any more');
@@ -141,7 +164,7 @@ export class Fuzzer {
     } catch (error) {
       if (error instanceof FuzzFailure) throw error;
       const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      throw new FuzzFailure(this.calls, `${what}\nin call ${this.calls}: ${this.#last}`, error);
+      throw new FuzzFailure(this.calls, `${what}\nin call ${this.calls}: ${this.last}`, error);
     }
   }
 
@@ -183,7 +206,7 @@ export class Fuzzer {
     // Now and then everybody goes: whatever was shared or orphaned must then be free again.
     if (this.#random.chance(2)) for (const slot of this.#slots.keys()) this.#destroy(slot);
     this.#populate();
-    this.#check(this.audits % 16 === 0);
+    this.#check(this.audits % ALL_BOOKS_EVERY === 0);
   }
 
   /** Nobody is runnable: time passes, or something from outside wakes somebody. */
@@ -216,22 +239,33 @@ export class Fuzzer {
     const context: Context = { hv, random, guest, vcpu, guests: this.guests };
     this.#cpu.charge(200 + random.below(2000));
     this.#enterKernel(context);
+    if (random.chance(30)) touch(context);
     const roll = random.below(100);
     if (roll < 30) {
-      this.#last = guestStore(context);
+      this.#tellWords(guestStore(context));
       this.stores++;
       return;
     }
     if (roll < 33) {
       const what = faultingStore(context);
       if (what !== null) {
-        this.#last = `domain ${guest.domain.id}: store ${what}`;
+        this.#tellWords(`domain ${guest.domain.id}: store ${what}`);
         this.stores++;
         this.#check(false);
         return;
       }
+    } else if (roll < 36) {
+      this.instructions++;
+      this.#tellWords(`domain ${guest.domain.id}: ${privilegedInstruction(context)}`);
+      this.#check(false);
+      return;
     }
     this.#call(context);
+  }
+
+  #tellWords(words: string): void {
+    this.#lastCall = null;
+    this.#lastWords = words;
   }
 
   /** Ring 1, flat segments, an empty stack: as a kernel that is about to make a call. */
@@ -254,11 +288,12 @@ export class Fuzzer {
     const cpu = this.#cpu;
     guest.clearArguments();
     const call = this.maker.make(context);
-    for (const [i, register] of REGISTERS.entries()) cpu.setReg(register, (call.args[i] ?? 0) >>> 0);
+    for (let i = 0; i < REGISTERS.length; i++) cpu.setReg(REGISTERS[i]!, (call.args[i] ?? 0) >>> 0);
     cpu.setReg(EAX, call.number >>> 0);
     if (call.number === IRET) this.#iretFrame(context);
     this.calls++;
-    this.#last = tell(call, context);
+    this.#lastCall = call;
+    this.#caller = { guest, vcpuId: vcpu.id };
     if (cpu.cpl !== 1) cpu.cpl = 1;
     this.#noteMeddling(call, guest);
     const calm = random.chance(60);
@@ -268,12 +303,14 @@ export class Fuzzer {
     const ended = guest.domain.end !== null;
     const { plan } = call;
     plan.issued++;
+    if (!ended) plan.results[result < 0 && result > -RESULTS ? -result : 0]!++;
     if (!ended && this.hv.current === vcpu && call.succeeded(result)) plan.succeeded++;
     const refused = result < 0 && result > -200;
     if (refused) this.refusals++;
     guest.deaf = result === -14 ? guest.deaf + 1 : 0;
     const { auditEvery, auditRefusals } = this.#options;
-    if (this.calls % auditEvery === 0 || (auditRefusals && refused)) this.#check(this.audits % 16 === 0);
+    if (this.calls % auditEvery === 0 || (auditRefusals && refused))
+      this.#check(this.audits % ALL_BOOKS_EVERY === 0);
     // A domain whose arguments cannot be read any more teaches nothing: it is given up.
     if (guest.deaf > 12) {
       guest.deaf = 0;
@@ -312,23 +349,40 @@ export class Fuzzer {
     this.audits++;
     const { hv } = this;
     const wrong = audit(hv);
+    if (wrong.length === 0) wrong.push(...this.#cpu.staleEntries(hv));
     if (all && wrong.length === 0) {
-      wrong.push(...eventDisagreements(hv), ...vcpuDisagreements(hv), ...reachDisagreements(hv, this.guests));
+      wrong.push(
+        ...eventDisagreements(hv),
+        ...lineDisagreements(hv),
+        ...vcpuDisagreements(hv),
+        ...m2pDisagreements(hv),
+        ...reachDisagreements(hv, this.guests),
+      );
     }
     if (wrong.length > 0) {
-      throw new FuzzFailure(this.calls, `${wrong.join('\n')}\nafter call ${this.calls}: ${this.#last}`);
+      throw new FuzzFailure(this.calls, `${wrong.join('\n')}\nafter call ${this.calls}: ${this.last}`);
     }
   }
 
-  /** Share of calls that did what they were asked, by row and sub-operation. */
-  shares(): { name: string; issued: number; succeeded: number }[] {
-    return this.maker.plans.map(({ name, issued, succeeded }) => ({ name, issued, succeeded }));
+  /** Translations in the TLB that were compared with the tables. */
+  get translations(): number {
+    return this.#cpu.compared;
+  }
+
+  /** What was called how often, with what answers: by row and sub-operation. */
+  shares(): CallShare[] {
+    return this.maker.plans.map(({ name, issued, succeeded, results }) => ({
+      name,
+      issued,
+      succeeded,
+      results: Array.from(results),
+    }));
   }
 }
 
 /** The call as the guest makes it, before it is made. */
-function tell(call: Call, { guest, vcpu }: Context): string {
+function tell(call: Call, { guest, vcpuId }: { guest: FuzzGuest; vcpuId: number }): string {
   const words = call.args.map((arg) => arg.toString(16));
   const { domain } = guest;
-  return `domain ${domain.id} (${domain.abi} ${domain.personality}${domain.privileged ? ' privileged' : ''}) vcpu ${vcpu.id}: ${call.number} ${call.plan.name}(${words.join(', ')})`;
+  return `domain ${domain.id} (${domain.abi} ${domain.personality}${domain.privileged ? ' privileged' : ''}) vcpu ${vcpuId}: ${call.number} ${call.plan.name}(${words.join(', ')})`;
 }

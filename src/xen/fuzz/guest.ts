@@ -172,14 +172,17 @@ export class FuzzGuest {
     return this.#argumentEnd + bytes + 64 < ARGUMENTS + ARGUMENT_BYTES;
   }
 
-  /** A guest's own store; nothing happens where it would fault. @returns whether it was done. */
-  store(va: number, bytes: Uint8Array): boolean {
-    for (let done = 0; done < bytes.length; ) {
+  /** A guest's own store; what is behind a page that would fault stays undone. @returns whether all was done. */
+  store(va: number, bytes: Uint8Array, length: number = bytes.length): boolean {
+    const { memory, cpu } = this.hv;
+    for (let done = 0; done < length; ) {
       const at = (va + done) >>> 0;
-      const chunk = Math.min(bytes.length - done, 4096 - (at & 4095));
-      const maddr = at + chunk > this.domain.holeStart ? -1 : this.hv.cpu.translate(at, ACCESS_WRITE);
+      const chunk = Math.min(length - done, 4096 - (at & 4095));
+      const maddr = at + chunk > this.domain.holeStart ? -1 : cpu.translate(at, ACCESS_WRITE);
       if (maddr < 0) return false;
-      this.hv.memory.writeBytes(maddr, bytes.subarray(done, done + chunk));
+      memory.beforeWrite(maddr, chunk);
+      const to = memory.ramBase + maddr;
+      for (let i = 0; i < chunk; i++) memory.u8[to + i] = bytes[done + i]!;
       done += chunk;
     }
     return true;

@@ -187,8 +187,8 @@ export class ScriptedProcessor implements Processor {
   }
   peekTranslate = (linear: number): number => this.translate(linear, 0);
   flushTlb = (): void => {};
-  flushTlbPage = (): void => {};
-  tableEntryChanged = (): void => {};
+  flushTlbPage: (linear: number) => void = () => {};
+  tableEntryChanged: (maddr: number) => void = () => {};
   saveState = (into: Uint8Array): void => {
     into.fill(0);
     into.set(new Uint8Array(this.words.buffer));
