@@ -159,6 +159,8 @@ export class LabActions {
       domids.push(booted.value.domid);
     }
     this.#store.setState({ started: { demo, domids, played: false } });
+    // Its user's part is the first domain's.
+    if (domids.length > 1) this.select(domids[0]!);
     if (runs) await this.run();
   }
 
@@ -389,6 +391,7 @@ export class LabActions {
       window: INITIAL_WINDOW,
       shownFormer: null,
       started: null,
+      traceRow: null,
     }));
   }
 

@@ -1,7 +1,7 @@
 /** The state of the lab's face: the last snapshot of each view and what the user chose. Effects are in actions.ts. */
 import { createStore } from 'zustand/vanilla';
 import type { UserError } from '../base/result.ts';
-import type { PageTableWindow, TracedCall } from '../worker/protocol.ts';
+import type { PageTableWindow, TracedCall, TraceRow } from '../worker/protocol.ts';
 import { Consoles } from './consoles.ts';
 import type { Demo, Gallery } from './gallery.ts';
 import type { Layout } from './layout.ts';
@@ -71,6 +71,8 @@ export interface LabState {
   traceAll: boolean;
   /** The trace shows this hypercall only. */
   traceCall: (TracedCall & { name: string }) | null;
+  /** The event of the trace that is looked at; it may have left the trace. */
+  traceRow: TraceRow | null;
   processorTab: 'code' | 'stack' | 'segments';
   /** The console takes the room of the processor and the page tables. */
   wideConsole: boolean;
@@ -110,6 +112,7 @@ export function createLabStore(layout: Layout) {
     hypercallTab: 'trace',
     traceAll: true,
     traceCall: null,
+    traceRow: null,
     processorTab: 'code',
     wideConsole: false,
     historyNs: HISTORY_NS,

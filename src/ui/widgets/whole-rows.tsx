@@ -1,4 +1,12 @@
-import { type ReactNode, type Ref, useImperativeHandle, useLayoutEffect, useRef, useState } from 'react';
+import {
+  type KeyboardEventHandler,
+  type ReactNode,
+  type Ref,
+  useImperativeHandle,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from 'react';
 import css from './whole-rows.module.css';
 
 const ROW = 20;
@@ -10,6 +18,9 @@ export function WholeRows(props: {
   children: ReactNode;
   scrollRef?: Ref<HTMLDivElement>;
   rowCount?: number;
+  /** Rows can be chosen with the arrow keys: id of the one that is. */
+  chosen?: string | null;
+  onKeyDown?: KeyboardEventHandler<HTMLDivElement>;
 }) {
   const outer = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
@@ -22,13 +33,17 @@ export function WholeRows(props: {
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+  const role =
+    props.chosen === undefined
+      ? { role: 'table' }
+      : { role: 'grid', 'aria-activedescendant': props.chosen ?? undefined, onKeyDown: props.onKeyDown };
   return (
     <div className={css['outer']} ref={outer}>
       <div
         className={css['inner']}
         ref={inner}
         style={height === null ? undefined : { height }}
-        role="table"
+        {...role}
         aria-label={props.label}
         aria-rowcount={props.rowCount}
         tabIndex={0}
@@ -46,13 +61,20 @@ export function Row(props: {
   head?: boolean;
   mark?: string;
   title?: string | undefined;
+  id?: string;
+  chosen?: boolean;
+  onClick?: () => void;
 }) {
   const role = props.head ? 'columnheader' : 'cell';
   return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: rows that can be chosen are, by the keys of their table
     <div
       className={`row ${props.head ? 'head' : ''} ${props.className ?? ''} ${props.mark ?? ''}`}
       role="row"
       title={props.title}
+      id={props.id}
+      aria-selected={props.chosen}
+      onClick={props.onClick}
     >
       {props.cells.map((cell, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: the columns of a table never move

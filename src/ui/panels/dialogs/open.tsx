@@ -160,7 +160,7 @@ function OpenForm() {
         A whole number from 1 to {MOST_VCPUS}.
       </p>
       <label>
-        <span>CPUs of the machine</span>
+        <span>Machine CPUs</span>
         <select
           value={cpus}
           aria-describedby="cpus-rule"

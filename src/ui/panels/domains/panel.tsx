@@ -109,7 +109,7 @@ function DomainItem({ domain, current }: { domain: DomainSummary; current: boole
         domain.vcpus.map((vcpu) => <Vcpu key={vcpu.vcpu} vcpu={vcpu} />)
       )}
       {domain.privileged && !ended && (
-        <div className={css['files']}>
+        <div className={css['buttons']}>
           <CommandButton id="press-button" className="small underlined">
             Lab button
           </CommandButton>

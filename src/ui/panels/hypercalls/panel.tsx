@@ -1,13 +1,13 @@
 /** What the guests asked of the hypervisor and what it did, newest first; or how often, per call. */
-import { useMemo } from 'react';
-import { groupDigits } from '../../../format/time.ts';
+import { type KeyboardEvent, useMemo } from 'react';
+import { formatSeconds, groupDigits } from '../../../format/time.ts';
 import { actions, labStore, useLab } from '../../../store/lab.ts';
-import type { HypercallsView, TraceView } from '../../../worker/protocol.ts';
+import type { HypercallsView, TraceRow, TraceView } from '../../../worker/protocol.ts';
 import { DomainChip } from '../../widgets/chips.tsx';
 import { Choice, Empty, Panel } from '../../widgets/panel.tsx';
 import { Row, Unseen, WholeRows } from '../../widgets/whole-rows.tsx';
 import css from './panel.module.css';
-import { countRows, offsetText, splitCall } from './rows.ts';
+import { countRows, detailText, offsetText, splitCall } from './rows.ts';
 
 const TABS = [
   ['trace', 'Trace'],
@@ -60,11 +60,58 @@ export function HypercallsPanel() {
         </p>
       )}
       {tab === 'trace' ? (
-        <Trace view={call === null ? trace : called} filtered={call !== null} />
+        <>
+          <Trace view={call === null ? trace : called} filtered={call !== null} />
+          <Detail />
+        </>
       ) : (
         <Counts view={counts} />
       )}
     </Panel>
+  );
+}
+
+const rowId = (row: TraceRow): string => `event-${row.sequence}`;
+
+/** The chosen event, whole: what a row has no room for. */
+function Detail() {
+  const row = useLab((s) => s.traceRow);
+  if (row === null) return null;
+  return (
+    <section className={`${css['detail']} ${row.refused ? 'refused' : ''}`} aria-label="The chosen event">
+      <p className={css['detailhead']}>
+        <span className="cut">
+          <span className="mono">{formatSeconds(row.at)}</span> s, d{row.domid} v{row.vcpu}, {row.kind}{' '}
+          <span className="third">no. {groupDigits(row.sequence)}</span>
+        </span>
+        <button
+          type="button"
+          className="underlined"
+          onClick={() =>
+            void navigator.clipboard?.writeText(detailText(row)).then(() => actions.say('Copied.'))
+          }
+        >
+          Copy
+        </button>
+        <button
+          type="button"
+          className="underlined"
+          aria-label="Close the event"
+          onClick={() => labStore.setState({ traceRow: null })}
+        >
+          Close
+        </button>
+      </p>
+      <p data-testid="event-text">
+        {row.text}
+        {row.result !== '' && <b> → {row.result}</b>}
+      </p>
+      {row.because !== null && (
+        <p>
+          <b>Refused.</b> {row.because}
+        </p>
+      )}
+    </section>
   );
 }
 
@@ -75,6 +122,7 @@ function aboutTrace(trace: TraceView): string {
 
 function Trace({ view, filtered }: { view: TraceView | undefined; filtered: boolean }) {
   const paused = useLab((s) => s.views.machine?.mode !== 'running');
+  const chosen = useLab((s) => s.traceRow);
   const rows = useMemo(() => (view === undefined ? [] : [...view.rows].reverse()), [view]);
   if (rows.length === 0) {
     return filtered ? (
@@ -84,14 +132,36 @@ function Trace({ view, filtered }: { view: TraceView | undefined; filtered: bool
     );
   }
   const newest = rows[0]!;
+  const at = rows.findIndex((row) => row.sequence === chosen?.sequence);
+  const choose = (row: TraceRow | undefined) => {
+    if (row === undefined) return;
+    labStore.setState({ traceRow: row });
+    document.getElementById(rowId(row))?.scrollIntoView({ block: 'nearest' });
+  };
+  const onKeyDown = (event: KeyboardEvent<HTMLDivElement>) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = new Map([
+      ['ArrowDown', rows[at + 1]],
+      ['ArrowUp', rows[Math.max(0, at - 1)]],
+      ['Home', newest],
+      ['End', rows.at(-1)],
+    ]);
+    if (event.key === 'Escape') labStore.setState({ traceRow: null });
+    else if (to.has(event.key)) choose(to.get(event.key));
+    else return;
+    event.preventDefault();
+  };
   return (
-    <WholeRows label="Trace, newest first">
+    <WholeRows label="Trace, newest first" chosen={at < 0 ? null : rowId(rows[at]!)} onKeyDown={onKeyDown}>
       <Row className={css['trace']} head cells={['time', <Unseen key="who">who</Unseen>, 'what', 'result']} />
       {rows.map((row) => (
         <div key={row.sequence} role="rowgroup">
           <Row
             className={css['trace']}
-            mark={`${row.refused ? 'refused' : ''} ${paused && !filtered && row === newest ? 'now' : ''}`}
+            id={rowId(row)}
+            chosen={row.sequence === chosen?.sequence}
+            onClick={() => choose(row)}
+            mark={`${row.refused ? 'refused' : ''} ${paused && !filtered && row === newest ? 'now' : ''} ${row.sequence === chosen?.sequence ? 'picked' : ''}`}
             title={`d${row.domid} v${row.vcpu} ${row.text}`}
             cells={[
               <span key="at" className="mono third">
