@@ -165,6 +165,7 @@ struct sched_poll { u32 *ports; u32 nr_ports; u64 timeout; };
 #define VCPUOP_get_runstate_info 4
 #define VCPUOP_register_runstate_memory_area 5
 #define VCPUOP_stop_periodic_timer 7
+#define RUNSTATE_offline 3
 struct runstate_info {
 	s32 state;
 	u64 state_entry_time;

@@ -157,7 +157,10 @@ static void leave_and_return(void) {
 		struct runstate_info early, late;
 		while (!leaving || HYPERVISOR_vcpu_op(VCPUOP_is_up, last, NULL) != 0)
 			sched_yield();
-		must(HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, last, &early), "VCPUOP_get_runstate_info");
+		/* It is down from its call on, but offline only once it has left its processor, whose clock may be ahead. */
+		do
+			must(HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, last, &early), "VCPUOP_get_runstate_info");
+		while (early.state != RUNSTATE_offline || early.state_entry_time > system_time());
 		sleep_until(system_time() + MILLISECONDS(3));
 		must(HYPERVISOR_vcpu_op(VCPUOP_get_runstate_info, last, &late), "VCPUOP_get_runstate_info");
 		check(late.time[3] - early.time[3] >= MILLISECONDS(3), "a vcpu that is down is offline all the time");

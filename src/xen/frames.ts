@@ -98,6 +98,8 @@ export class FrameTable {
   readonly #free: Int32Array;
   readonly #freeIndex: Int32Array;
   #freeCount = 0;
+  /** Places that the last search for contiguous frames looked at. */
+  searched = 0;
   readonly #heapFree: number[] = [];
 
   constructor(memory: PhysicalMemory, options: FrameTableOptions) {
@@ -152,11 +154,13 @@ export class FrameTable {
 
   /** 2^order contiguous, aligned frames; the first mfn, or -1. */
   allocDomainFrames(domid: number, order: number): number {
+    this.searched = 0;
     if (order === 0) return this.allocDomainFrame(domid);
     const size = 2 ** order;
     if (size > this.#freeCount) return -1;
     // From the top, as far as possible from where single frames are taken in an ascending machine.
     for (let first = Math.floor((this.heapStart - size) / size) * size; first >= IO_FRAMES; first -= size) {
+      this.searched++;
       let run = 0;
       while (run < size && this.#freeIndex[first + run]! >= 0) run++;
       if (run < size) continue;

@@ -19,6 +19,7 @@ import type { Processor } from '../cpu/cpu.ts';
 import { CPU_STATE_SIZE } from '../cpu/layout.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
 import type { TrapSink } from '../cpu/trap-sink.ts';
+import { Continuation } from './continuation.ts';
 import { type Costs, DEFAULT_COSTS } from './costs.ts';
 import { Devices } from './devices/devices.ts';
 import { FrameTable } from './frames.ts';
@@ -95,6 +96,7 @@ export function createHypervisor(
     guest: new GuestAccess(memory, cpu),
     scheduler: new Scheduler(),
     onSwitchIn,
+    continuation: new Continuation(),
     caller: {} as Caller,
     domains: [],
     current: null,

@@ -4,6 +4,7 @@
  */
 import type { Processor } from '../cpu/cpu.ts';
 import type { PhysicalMemory } from '../cpu/physical-memory.ts';
+import type { Continuation } from './continuation.ts';
 import type { Costs } from './costs.ts';
 import type { Devices } from './devices/devices.ts';
 import type { Domain } from './domain.ts';
@@ -47,6 +48,8 @@ export interface Hypervisor {
   readonly scheduler: Scheduler;
   /** Told at each schedule-in, state loaded: the periodic timer's rule (timers.ts). */
   readonly onSwitchIn: SwitchInHook;
+  /** How long hypercalls are cut into parts. */
+  readonly continuation: Continuation;
   /** The one Caller object that hypercall handlers are given; valid during a hypercall. */
   readonly caller: Caller;
   /** Indexed by domid; holes are undefined. */

@@ -1,4 +1,5 @@
 /** Giving a domain frames and taking them back: the rules of memory_op (hypercalls.md 4.7), without guest pointers. */
+import { charge } from './charge.ts';
 import { deny, hex } from './denial.ts';
 import type { Domain } from './domain.ts';
 import { allocateDomainFrames } from './domain-memory.ts';
@@ -13,13 +14,23 @@ export function mayUseOrder(domain: Domain, order: number): boolean {
   return domain.personality === '3.0.2' ? order === 0 : order <= 9;
 }
 
+/** What the search for a run of frames looks at in the time of one entry. */
+const PLACES_PER_ENTRY = 64;
+
+/** The time of an extent beyond its first frame, which is the batch's own entry. */
+export function chargeExtent(hv: Hypervisor, order: number, searched: number): void {
+  if (order > 0) charge(hv, hv.costs.entryCheck * (2 ** order - 1 + Math.floor(searched / PLACES_PER_ENTRY)));
+}
+
 /** 2^order new zeroed frames; the first, or -1 when the domain's limit or the machine's memory does not allow it. */
 export function giveFrames(hv: Hypervisor, domain: Domain, order: number): number {
   if (!mayUseOrder(domain, order)) {
     deny(-1, 'extent-order', `domain ${domain.id} may not have extents of order ${order}`, 'order 0');
     return -1;
   }
+  hv.frames.searched = 0;
   const mfn = allocateDomainFrames(hv, domain, order);
+  chargeExtent(hv, mfn < 0 ? Math.min(order, 1) : order, hv.frames.searched);
   if (mfn < 0) {
     deny(
       -1,

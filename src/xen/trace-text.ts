@@ -3,6 +3,7 @@
  * their rows say. Nothing here is known about a hypercall but its row.
  *
  *   traceText   "event_channel_op EVTCHNOP_bind_virq { virq 0, vcpu 0 }"
+ *               "mmu_update(req 0xc0100000, count 100000, done NULL, foreigndom SELF), continued 39 times"
  *   traceResult "0", "-EINVAL", "0x40011"
  */
 import { VIRQ_NAMES } from './abi/constants.ts';
@@ -109,6 +110,12 @@ function hypercallText(trace: Trace, slot: number): string {
   return `${row.name} ${subRow.name}${fields}`;
 }
 
+/** A call that came by in parts (continuation.ts). */
+function continuedText(times: number): string {
+  if (times === 0) return '';
+  return times === 1 ? ', continued once' : `, continued ${times} times`;
+}
+
 /** What happened, in one line. */
 export function traceText(trace: Trace, slot: number): string {
   const number = trace.number[slot]!;
@@ -116,7 +123,7 @@ export function traceText(trace: Trace, slot: number): string {
   const at = (trace.eip[slot]! >>> 0).toString(16).padStart(8, '0');
   switch (trace.kind[slot]) {
     case TRACE_hypercall:
-      return hypercallText(trace, slot);
+      return hypercallText(trace, slot) + continuedText(trace.continued[slot]!);
     case TRACE_exception: {
       const code = trace.result[slot]!;
       return `${vectorName(number)} at ${at} in ring ${sub}${code >= 0 ? `, code ${code.toString(16)}` : ''}`;

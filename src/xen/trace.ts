@@ -12,6 +12,7 @@
  * pirq as virq; its number is the line.
  */
 import type { Refusal } from './refusal.ts';
+import { UnfinishedCalls } from './unfinished-calls.ts';
 
 export const TRACE_hypercall = 0;
 export const TRACE_exception = 1;
@@ -52,6 +53,8 @@ export class Trace {
   readonly result: Int32Array;
   readonly eip: Uint32Array;
   readonly words: Uint32Array;
+  /** How often a hypercall was put aside and met again (continuation.ts). */
+  readonly continued: Uint32Array;
   /** The refusal that goes with an event; sparse. */
   readonly refusal: (Refusal | null)[];
   /** Events recorded since the machine started; event n is in slot n mod capacity. */
@@ -70,6 +73,9 @@ export class Trace {
   emulated = 0;
   eventsSent = 0;
 
+  /** Hypercalls that are put aside at the moment. */
+  readonly unfinished = new UnfinishedCalls();
+
   /** Told of each hypercall when it comes back, with its slot; for whoever must see all of them. */
   onHypercall: ((slot: number) => void) | null = null;
 
@@ -84,6 +90,7 @@ export class Trace {
     this.result = new Int32Array(capacity);
     this.eip = new Uint32Array(capacity);
     this.words = new Uint32Array(capacity * TRACE_WORDS);
+    this.continued = new Uint32Array(capacity);
     this.refusal = new Array<Refusal | null>(capacity).fill(null);
   }
 
@@ -108,6 +115,7 @@ export class Trace {
     this.sub[slot] = sub;
     this.result[slot] = result;
     this.eip[slot] = eip;
+    this.continued[slot] = 0;
     if (this.refusal[slot] !== null) this.refusal[slot] = null;
     return sequence;
   }

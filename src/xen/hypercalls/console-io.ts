@@ -1,12 +1,14 @@
 /** console_io (18): the emergency console. 3.0.2 (verbose build): everybody; 4.17: the initial domain only. */
 import { EFAULT, ENOSYS, EPERM } from '../abi/errno.ts';
 import { enteredConsoleRing } from '../console-ring.ts';
+import { meetAgain, partIsOver } from '../continuation.ts';
 import { refuseWith } from '../refuse.ts';
 import type { HypercallRow, SubOpRow } from './row.ts';
 
 const CONSOLEIO_write = 0;
 const CONSOLEIO_read = 1;
-const CHUNK = 4096;
+/** Bytes that are taken at a time; between two such pieces a long call may be put aside. */
+const CHUNK = 128;
 
 const SUB_OPS: readonly SubOpRow[] = [
   { number: CONSOLEIO_write, name: 'CONSOLEIO_write', arg: null, doc: 'Prints bytes.', seed: 'console_io()' },
@@ -33,7 +35,7 @@ export const consoleIo: HypercallRow = {
   run: ({ hv, domain, vcpu }, args) => {
     const cmd = args[0]!;
     const count = args[1]!;
-    let at = args[2]!;
+    const from = args[2]!;
     if (domain.personality === '4.17' && !domain.privileged) {
       hv.trace.countSubCall(18, cmd, true);
       return refuseWith(hv, vcpu, EPERM, {
@@ -44,19 +46,26 @@ export const consoleIo: HypercallRow = {
       });
     }
     if (cmd !== CONSOLEIO_write && cmd !== CONSOLEIO_read) return ENOSYS;
-    hv.trace.countSubCall(18, cmd, false);
     if (cmd === CONSOLEIO_read) {
+      hv.trace.countSubCall(18, cmd, false);
       const typed = hv.hooks.consoleRead(domain, count);
-      return hv.guest.write(domain, at, typed) ? typed.length : EFAULT;
+      return hv.guest.write(domain, from, typed) ? typed.length : EFAULT;
     }
-    for (let left = count; left > 0; ) {
-      const chunk = Math.min(left, CHUNK);
-      const bytes = hv.guest.readBytes(domain, at, chunk);
-      if (bytes === null) return EFAULT;
+    for (let done = 0; done < count; done += CHUNK) {
+      if (done > 0 && partIsOver(hv)) {
+        enteredConsoleRing(hv, domain);
+        args[1] = count - done;
+        args[2] = from + done;
+        return meetAgain(hv);
+      }
+      const bytes = hv.guest.readBytes(domain, from + done, Math.min(count - done, CHUNK));
+      if (bytes === null) {
+        hv.trace.countSubCall(18, cmd, true);
+        return EFAULT;
+      }
       hv.hooks.consoleIo(domain, bytes);
-      at += chunk;
-      left -= chunk;
     }
+    hv.trace.countSubCall(18, cmd, false);
     if (count > 0) enteredConsoleRing(hv, domain);
     return 0;
   },

@@ -2,6 +2,7 @@
 import { FLAT_KERNEL_CS } from '../abi/constants.ts';
 import { EFAULT, EINVAL, ENOSYS } from '../abi/errno.ts';
 import { callback_register, callback_unregister, xennmi_callback } from '../abi/structs.ts';
+import { meetAgain, partIsOver } from '../continuation.ts';
 import { getDebugRegister, setDebugRegister } from '../debug-registers.ts';
 import { iret } from '../iret.ts';
 import { portReasonLatched } from '../nmi.ts';
@@ -19,14 +20,18 @@ export const setTrapTable: HypercallRow = {
   seed: 'set_trap_table(table)',
   vmi: 'VMI_SetIDT, VMI_WriteIDTEntry',
   run: ({ hv, domain, vcpu }, args) => {
-    let at = args[0]!;
-    if (at === 0) {
+    const from = args[0]!;
+    if (from === 0) {
       vcpu.trapFlags.fill(0);
       vcpu.trapCs.fill(domain.personality === '3.0.2' ? FLAT_KERNEL_CS : 0);
       vcpu.trapAddress.fill(0);
       return 0;
     }
-    for (;;) {
+    for (let at = from; ; at += TRAP_INFO_SIZE) {
+      if (at !== from && partIsOver(hv)) {
+        args[0] = at;
+        return meetAgain(hv);
+      }
       const entry = hv.guest.read(domain, at, TRAP_INFO_SIZE);
       if (entry === null) return EFAULT;
       const address = entry.getUint32(4, true);
@@ -35,7 +40,6 @@ export const setTrapTable: HypercallRow = {
       vcpu.trapFlags[vector] = entry.getUint8(1);
       vcpu.trapCs[vector] = raiseRpl(entry.getUint16(2, true));
       vcpu.trapAddress[vector] = address;
-      at += TRAP_INFO_SIZE;
     }
   },
 };

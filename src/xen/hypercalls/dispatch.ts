@@ -1,12 +1,13 @@
 /**
  * From `int $0x82` (or a multicall entry) to the handler: number range, sub-operation, arguments copied in and out,
  * counters and trace. Everything follows the table; no hypercall is known here by name, save iret, which has no
- * result. hypercalls.md section 1.
+ * result. hypercalls.md section 1. A long call comes by in parts (continuation.ts).
  */
 import { EAX, EBP, EBX, ECX, EDI, EDX, ESI } from '../../cpu/layout.ts';
 import { EFAULT, EINVAL, ENOSYS, EPERM, errnoName } from '../abi/errno.ts';
 import { type FieldSpec, readField, type StructType, writeField } from '../abi/struct.ts';
 import { charge } from '../charge.ts';
+import { beginPart, endPart } from '../continuation.ts';
 import { BREAK_ON_HYPERCALL, type Hypervisor } from '../hypervisor.ts';
 import { NO_RESULT, TRACE_hypercall, TRACE_WORDS } from '../trace.ts';
 import { RELOAD_all, RELOAD_code, type Vcpu } from '../vcpu.ts';
@@ -85,16 +86,33 @@ const registers = new Uint32Array(TRACE_WORDS);
 export function enterHypercall(hv: Hypervisor, vcpu: Vcpu, instructionLength: number): void {
   const cpu = hv.cpu;
   const number = cpu.getReg(EAX);
+  const { eip } = cpu;
   registers[0] = cpu.getReg(EBX);
   registers[1] = cpu.getReg(ECX);
   registers[2] = cpu.getReg(EDX);
   registers[3] = cpu.getReg(ESI);
   registers[4] = cpu.getReg(EDI);
   registers[5] = cpu.getReg(EBP);
-  cpu.eip = (cpu.eip + instructionLength) >>> 0;
+  cpu.eip = (eip + instructionLength) >>> 0;
   cpu.retire();
   charge(hv, hv.costs.hypercall);
-  const result = executeHypercall(hv, vcpu, number, registers);
+  const { unfinished } = hv.trace;
+  unfinished.begin(vcpu, eip, number, registers);
+  const now = hv.now();
+  beginPart(hv.continuation, now);
+  const result = execute(hv, vcpu, number, registers, now);
+  const again = endPart(hv.continuation);
+  unfinished.end(vcpu, eip, number, registers, again);
+  if (again) {
+    // EAX still holds the number.
+    cpu.setReg(EBX, registers[0]!);
+    cpu.setReg(ECX, registers[1]!);
+    cpu.setReg(EDX, registers[2]!);
+    cpu.setReg(ESI, registers[3]!);
+    cpu.setReg(EDI, registers[4]!);
+    cpu.eip = eip;
+    return;
+  }
   if (number !== IRET && vcpu.domain.end === null) cpu.setReg(EAX, result >>> 0);
   if (hv.breakOn & BREAK_ON_HYPERCALL) {
     hv.stopRequested = true;
@@ -102,12 +120,17 @@ export function enterHypercall(hv: Hypervisor, vcpu: Vcpu, instructionLength: nu
   }
 }
 
-/** One hypercall, by itself or as an entry of a multicall. @returns EAX, signed. */
+/** An entry of a multicall. @returns EAX, signed. */
 export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array): number {
-  const trace = hv.trace;
+  return execute(hv, vcpu, number, args, hv.now());
+}
+
+/** The trace's record of a call that begins. @returns its sequence number */
+function record(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array, now: number): number {
+  const { trace } = hv;
   const eip = (hv.cpu.eip - 2) >>> 0;
   const sequence = trace.record(
-    hv.now(),
+    now,
     TRACE_hypercall,
     vcpu.domain.id,
     vcpu.id,
@@ -119,6 +142,16 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
   const slot = sequence & (trace.capacity - 1);
   const words = trace.words;
   for (let i = 0; i < TRACE_WORDS; i++) words[slot * TRACE_WORDS + i] = args[i]!;
+  return sequence;
+}
+
+/** One hypercall, by itself or as an entry of a multicall. If it is to be met again, its result means nothing. */
+function execute(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array, now: number): number {
+  const trace = hv.trace;
+  const begun = trace.unfinished.take();
+  const kept = trace.slotOf(begun) >= 0;
+  const sequence = kept ? begun : record(hv, vcpu, number, args, now);
+  const slot = sequence & (trace.capacity - 1);
 
   const entry = number < compiled.length ? compiled[number] : undefined;
   if (entry === undefined) {
@@ -131,10 +164,10 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
   const ldtBase = vcpu.ldtBase;
   const ldtEntries = vcpu.ldtEntries;
   hv.lastRefusal = null;
-  trace.calls[number]!++;
+  if (begun < 0) trace.calls[number]!++;
 
   let result: number;
-  if (entry.tracesCommand) trace.sub[slot] = args[0]! | 0;
+  if (entry.tracesCommand && !kept) trace.sub[slot] = args[0]! | 0;
   if (!entry.offered) result = ENOSYS;
   else if (entry.runs) result = entry.row.run!(caller, args) | 0;
   else result = dispatchSubOp(caller, entry, args, sequence) | 0;
@@ -149,6 +182,11 @@ export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, arg
       vcpu.reloadSegments,
       vcpu.domain.personality === '3.0.2' ? RELOAD_all : RELOAD_code,
     );
+  }
+  if (hv.continuation.wanted) {
+    if (trace.slotOf(sequence) >= 0) trace.continued[slot]!++;
+    trace.unfinished.putAside(sequence);
+    return result;
   }
   const refused = result < 0 && errnoName(result) !== undefined;
   if (refused) trace.refusedCalls[number]!++;

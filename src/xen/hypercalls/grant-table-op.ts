@@ -11,6 +11,7 @@ import {
   gnttab_setup_table,
   gnttab_unmap_grant_ref,
 } from '../abi/structs.ts';
+import { meetAgain, partIsOver } from '../continuation.ts';
 import { DOMID_SELF, type Domain } from '../domain.ts';
 import { mapGrant, mapped, unmapAndReplace, unmapGrant } from '../grant-map.ts';
 import {
@@ -303,7 +304,8 @@ const STATUS_NAMES: Record<number, string> = {
 
 function run(caller: Caller, args: Uint32Array): number {
   const result = operation(caller, args);
-  caller.hv.trace.countSubCall(20, args[0]!, result < 0);
+  const { continuation, trace } = caller.hv;
+  if (!continuation.wanted) trace.countSubCall(20, args[0]!, result < 0);
   return result;
 }
 
@@ -322,6 +324,12 @@ function operation(caller: Caller, args: Uint32Array): number {
   const elements = found.single ? 1 : count;
   for (let i = 0; i < elements && result === 0; i++) {
     const at = array + i * arg.size;
+    if (i > 0 && partIsOver(hv)) {
+      args[1] = at;
+      args[2] = count - i;
+      result = meetAgain(hv);
+      break;
+    }
     const bytes = hv.guest.readBytes(domain, at, arg.size);
     if (bytes === null) {
       result = EFAULT;

@@ -1,6 +1,6 @@
 /**
  * Hypercall 12, memory_op: reservations, and where the M2P is (hypercalls.md 4.7). The upper bits of the command hold
- * the first extent to do, as a resumed call passes it. Reservation calls return how many extents were done.
+ * the first extent to do, as a call that is met again passes it. Reservation calls return how many extents were done.
  */
 import { EACCES, EFAULT, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH } from '../abi/errno.ts';
 import { inout, type StructType, struct, u16, u32 } from '../abi/struct.ts';
@@ -10,11 +10,12 @@ import {
   xen_memory_map,
   xen_memory_reservation,
 } from '../abi/structs.ts';
+import { meetAgain, partIsOver } from '../continuation.ts';
 import { refuseDenied } from '../denial.ts';
 import { DOMID_SELF, type Domain } from '../domain.ts';
 import type { Hypervisor } from '../hypervisor.ts';
 import { M2P_WINDOW } from '../m2p.ts';
-import { giveFrames, isExclusive, mayUseOrder, takeFrame } from '../reservation.ts';
+import { chargeExtent, giveFrames, isExclusive, mayUseOrder, takeFrame } from '../reservation.ts';
 import type { Caller, HypercallRow, SubOpRow } from './row.ts';
 
 const XENMEM_increase_reservation = 0;
@@ -86,7 +87,10 @@ const SUB_OPS: readonly SubOpRow[] = [
   sub(24, 'XENMEM_claim_pages', null, 'Set memory aside for a domain; privileged.'),
 ];
 
-const MAX_EXTENTS = 0x0fff_ffff;
+/** Bits of the command that are the operation; the others hold the first extent to do. */
+const operationBits = (domain: Domain) => (domain.personality === '3.0.2' ? 4 : 6);
+/** More extents than that could not be named in the command. */
+const maxExtents = (domain: Domain) => 0xffff_ffff >>> operationBits(domain);
 /** address_bits of 3.0.2 below this cannot be served when the machine's memory needs more; 0: no wish. */
 const NARROW_ADDRESS_BITS = 31;
 const widthOfRam = (hv: Hypervisor) => 32 - Math.clz32(hv.frames.total - 1) + 12;
@@ -121,7 +125,7 @@ function readReservation(caller: Caller, pointer: number, start: number): Reserv
   const order = view.getUint32(8, true);
   const addressBits = view.getUint32(12, true) & 0xff;
   const domid = view.getUint16(16, true);
-  if (extents > MAX_EXTENTS || start > extents) return early(EINVAL);
+  if (extents > maxExtents(domain) || start > extents) return early(EINVAL);
   const tooNarrow = addressBits !== 0 && addressBits < Math.min(NARROW_ADDRESS_BITS, widthOfRam(hv));
   if (domain.personality === '3.0.2' && tooNarrow) return ENOMEM;
   const target = targetDomain(caller, domid);
@@ -129,61 +133,63 @@ function readReservation(caller: Caller, pointer: number, start: number): Reserv
   return { extentStart, extents, order, target };
 }
 
-function increase(caller: Caller, r: Reservation, start: number): number {
-  const { hv, domain, vcpu } = caller;
-  for (let i = start; i < r.extents; i++) {
-    if (r.extentStart !== 0 && !hv.guest.writable(domain, r.extentStart + i * 4, 4)) return i;
-    const mfn = giveFrames(hv, r.target, r.order);
-    if (mfn < 0) {
-      refuseDenied(hv, vcpu, 'XENMEM_increase_reservation', ENOMEM);
-      return i;
-    }
-    if (r.extentStart !== 0) hv.guest.writeU32(domain, r.extentStart + i * 4, mfn);
-  }
-  return r.extents;
-}
+/** One extent of a reservation call. @returns whether it was done; if not, the call ends with it. */
+type One = (caller: Caller, r: Reservation, list: number) => boolean;
 
-function populate(caller: Caller, r: Reservation, start: number): number {
-  const { hv, domain, vcpu } = caller;
-  for (let i = start; i < r.extents; i++) {
-    const pfn = hv.guest.readU32(domain, r.extentStart + i * 4);
-    if (pfn < 0 || !hv.guest.writable(domain, r.extentStart + i * 4, 4)) return i;
-    const mfn = giveFrames(hv, r.target, r.order);
-    if (mfn < 0) {
-      refuseDenied(hv, vcpu, 'XENMEM_populate_physmap', ENOMEM);
-      return i;
-    }
-    for (let j = 0; j < 2 ** r.order; j++) hv.m2p.set(mfn + j, pfn + j);
-    hv.guest.writeU32(domain, r.extentStart + i * 4, mfn);
+const increase: One = ({ hv, domain, vcpu }, r, list) => {
+  if (r.extentStart !== 0 && !hv.guest.writable(domain, list, 4)) return false;
+  const mfn = giveFrames(hv, r.target, r.order);
+  if (mfn < 0) {
+    refuseDenied(hv, vcpu, 'XENMEM_increase_reservation', ENOMEM);
+    return false;
   }
-  return r.extents;
-}
+  if (r.extentStart !== 0) hv.guest.writeU32(domain, list, mfn);
+  return true;
+};
 
-function decrease(caller: Caller, r: Reservation, start: number): number {
-  const { hv, domain, vcpu } = caller;
-  const size = 2 ** r.order;
-  for (let i = start; i < r.extents; i++) {
-    const first = hv.guest.readU32(domain, r.extentStart + i * 4);
-    if (first < 0) return i;
-    for (let j = 0; j < size; j++) {
-      if (takeFrame(hv, r.target, first + j)) continue;
-      refuseDenied(hv, vcpu, 'XENMEM_decrease_reservation', EINVAL);
-      return i;
-    }
+const populate: One = ({ hv, domain, vcpu }, r, list) => {
+  const pfn = hv.guest.readU32(domain, list);
+  if (pfn < 0 || !hv.guest.writable(domain, list, 4)) return false;
+  const mfn = giveFrames(hv, r.target, r.order);
+  if (mfn < 0) {
+    refuseDenied(hv, vcpu, 'XENMEM_populate_physmap', ENOMEM);
+    return false;
   }
-  return r.extents;
-}
+  for (let j = 0; j < 2 ** r.order; j++) hv.m2p.set(mfn + j, pfn + j);
+  hv.guest.writeU32(domain, list, mfn);
+  return true;
+};
 
-function reservation(caller: Caller, op: number, start: number, pointer: number): number {
-  const r = readReservation(caller, pointer, start);
+const decrease: One = ({ hv, domain, vcpu }, r, list) => {
+  const first = hv.guest.readU32(domain, list);
+  if (first < 0) return false;
+  chargeExtent(hv, r.order, 0);
+  for (let j = 0; j < 2 ** r.order; j++) {
+    if (takeFrame(hv, r.target, first + j)) continue;
+    refuseDenied(hv, vcpu, 'XENMEM_decrease_reservation', EINVAL);
+    return false;
+  }
+  return true;
+};
+
+function reservation(caller: Caller, args: Uint32Array, op: number, start: number): number {
+  const { hv, domain } = caller;
+  const r = readReservation(caller, args[1]!, start);
   if (typeof r === 'number') return r;
   if (r.order > 18) return start;
-  if (op !== XENMEM_decrease_reservation && !mayUseOrder(r.target, r.order)) return start;
-  if (op === XENMEM_increase_reservation) return increase(caller, r, start);
-  if (op === XENMEM_populate_physmap) return populate(caller, r, start);
   // 4.17 bounds the order of what is given back as well.
-  if (caller.domain.personality !== '3.0.2' && !mayUseOrder(r.target, r.order)) return start;
-  return decrease(caller, r, start);
+  const bounded = op !== XENMEM_decrease_reservation || domain.personality !== '3.0.2';
+  if (bounded && !mayUseOrder(r.target, r.order)) return start;
+  const one =
+    op === XENMEM_increase_reservation ? increase : op === XENMEM_populate_physmap ? populate : decrease;
+  for (let i = start; i < r.extents; i++) {
+    if (i > start && partIsOver(hv)) {
+      args[0] = op | (i << operationBits(domain));
+      return meetAgain(hv);
+    }
+    if (!one(caller, r, r.extentStart + i * 4)) return i;
+  }
+  return r.extents;
 }
 
 function machphysMfnList({ hv, domain }: Caller, pointer: number): number {
@@ -193,6 +199,8 @@ function machphysMfnList({ hv, domain }: Caller, pointer: number): number {
   const list = view.getUint32(4, true);
   const pieces = Math.min(max, Math.ceil(hv.m2p.frameCount / MFNS_PER_PIECE));
   for (let i = 0; i < pieces; i++) {
+    // Few enough to be done at once, but they take their time.
+    if (i > 0) partIsOver(hv);
     if (!hv.guest.writeU32(domain, list + i * 4, hv.m2p.firstMfn + i * MFNS_PER_PIECE)) return EFAULT;
   }
   return hv.guest.writeU32(domain, pointer + 8, pieces) ? 0 : EFAULT;
@@ -222,8 +230,8 @@ function machphysMapping({ hv, domain }: Caller, pointer: number): number {
   return hv.guest.write(domain, pointer, new Uint8Array(bytes.buffer)) ? 0 : EFAULT;
 }
 
-/** SCRATCH of exchange: frames given up, frames received. */
-const given: number[] = [];
+/** SCRATCH of exchange: the frames that a chunk gives up. */
+const given = new Set<number>();
 
 function exchange(caller: Caller, pointer: number): number {
   const { hv, domain } = caller;
@@ -239,7 +247,7 @@ function exchange(caller: Caller, pointer: number): number {
     words.getUint16(36, true),
   ];
   const done = word(40);
-  if (inOrder > 18 || outOrder > 18 || inDomid !== outDomid || inExtents > MAX_EXTENTS) return EINVAL;
+  if (inOrder > 18 || outOrder > 18 || inDomid !== outDomid || inExtents > maxExtents(domain)) return EINVAL;
   if (inExtents * 2 ** inOrder !== outExtents * 2 ** outOrder || done > inExtents) return EINVAL;
   if (!mayUseOrder(domain, inOrder) || !mayUseOrder(domain, outOrder)) return EPERM;
   const target = targetDomain(caller, inDomid);
@@ -251,6 +259,10 @@ function exchange(caller: Caller, pointer: number): number {
   let result = 0;
   let at = done - (done % inPerChunk);
   for (; at + inPerChunk <= inExtents && result === 0; at += inPerChunk) {
+    if (at > done && partIsOver(hv)) {
+      if (!hv.guest.writeU32(domain, pointer + 40, at)) return EFAULT;
+      return meetAgain(hv);
+    }
     const outAt = (at / inPerChunk) * outPerChunk;
     result = exchangeChunk(
       caller,
@@ -279,19 +291,20 @@ function exchangeChunk(
   outCount: number,
   outOrder: number,
 ): number {
-  given.length = 0;
+  given.clear();
+  chargeExtent(hv, Math.max(inOrder, outOrder), 0);
   for (let i = 0; i < inCount; i++) {
     const first = hv.guest.readU32(domain, inList + i * 4);
     if (first < 0) return EFAULT;
     for (let j = 0; j < 2 ** inOrder; j++) {
-      if (!isExclusive(hv, target, first + j) || given.includes(first + j)) return EINVAL;
-      given.push(first + j);
+      if (!isExclusive(hv, target, first + j) || given.has(first + j)) return EINVAL;
+      given.add(first + j);
     }
   }
   if (!hv.guest.writable(domain, outList, outCount * 4)) return EFAULT;
   // The new frames first, over the limit for a moment, so that a shortage changes nothing.
   const limit = target.maxFrames;
-  target.maxFrames += given.length;
+  target.maxFrames += given.size;
   const received: number[] = [];
   for (let i = 0; i < outCount; i++) {
     const mfn = giveFrames(hv, target, outOrder);
@@ -326,21 +339,23 @@ function reservationSize(caller: Caller, op: number, pointer: number): number {
 }
 
 function run(caller: Caller, args: Uint32Array): number {
-  const bits = caller.domain.personality === '3.0.2' ? 4 : 6;
+  const { hv, domain } = caller;
+  const bits = operationBits(domain);
   const op = args[0]! & ((1 << bits) - 1);
-  const result = operation(caller, op, args[0]! >>> bits, args[1]!);
-  caller.hv.trace.countSubCall(12, op, result < 0);
+  const result = operation(caller, args, op, args[0]! >>> bits);
+  if (!hv.continuation.wanted) hv.trace.countSubCall(12, op, result < 0);
   return result;
 }
 
-function operation(caller: Caller, op: number, start: number, pointer: number): number {
+function operation(caller: Caller, args: Uint32Array, op: number, start: number): number {
   const { hv, domain } = caller;
+  const pointer = args[1]!;
   const modern = domain.personality !== '3.0.2';
   switch (op) {
     case XENMEM_increase_reservation:
     case XENMEM_decrease_reservation:
     case XENMEM_populate_physmap:
-      return reservation(caller, op, start, pointer);
+      return reservation(caller, args, op, start);
     case XENMEM_maximum_ram_page:
       return hv.frames.total;
     case XENMEM_current_reservation:

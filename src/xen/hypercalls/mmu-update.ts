@@ -1,18 +1,33 @@
 /** Hypercall 1, mmu_update: page-table and M2P entries, each 16 bytes: ptr with the command in its low bits, value. */
 import { EFAULT } from '../abi/errno.ts';
 import { mmu_update } from '../abi/structs.ts';
+import { meetAgain, partIsOver } from '../continuation.ts';
 import { refuseDenied } from '../denial.ts';
 import { frameOwnerFor, tableOwnerFor } from '../foreign.ts';
 import { mmuUpdate } from '../mmu-update.ts';
 import type { Caller, HypercallRow } from './row.ts';
 
 const ENTRY_SIZE = 16;
-/** Set in the count of a call that Xen had interrupted: `done` already holds a number. */
+/** Set in the count of a call that is met again: `done` already holds a number. */
 export const RESUMED = 0x8000_0000;
 
 /** Count and done pointer of the two batched calls: how many entries were done before, or -1: EFAULT. */
 export function doneBefore({ hv, domain }: Caller, count: number, donePointer: number): number {
   return count & RESUMED && donePointer !== 0 ? hv.guest.readU32(domain, donePointer) : 0;
+}
+
+/** The two batched calls, put aside after `done` entries of this part. */
+export function putAside(
+  { hv, domain }: Caller,
+  args: Uint32Array,
+  entrySize: number,
+  before: number,
+  done: number,
+): number {
+  if (args[2] !== 0) hv.guest.writeU32(domain, args[2]!, before + done);
+  args[0] = args[0]! + done * entrySize;
+  args[1] = ((args[1]! & ~RESUMED) - done) | RESUMED;
+  return meetAgain(hv);
 }
 
 function run(caller: Caller, args: Uint32Array): number {
@@ -35,6 +50,7 @@ function run(caller: Caller, args: Uint32Array): number {
     if (owner < 0) result = refuseDenied(hv, vcpu, 'mmu_update', owner);
     else if (typeof tables === 'number') result = refuseDenied(hv, vcpu, 'mmu_update', tables);
     while (result === 0 && done < count && typeof tables !== 'number') {
+      if (done > 0 && partIsOver(hv)) return putAside(caller, args, ENTRY_SIZE, before, done);
       const entry = hv.guest.read(domain, array + done * ENTRY_SIZE, ENTRY_SIZE);
       if (entry === null) {
         result = EFAULT;

@@ -1,6 +1,7 @@
 /** Hypercall 26, mmuext_op: pins, base pointers, TLB, LDT; 12 bytes each: cmd, arg1 (mfn or address), arg2. */
 import { EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { mmuext_op } from '../abi/structs.ts';
+import { partIsOver } from '../continuation.ts';
 import { deny, refuseDenied } from '../denial.ts';
 import { setLdt } from '../descriptor-tables.ts';
 import { DOMID_IO } from '../domain.ts';
@@ -8,7 +9,7 @@ import { frameOwnerFor } from '../foreign.ts';
 import { TYPE_l1, TYPE_l2, TYPE_l3 } from '../frames.ts';
 import { clearPage, copyPage, flushCache, flushPage, flushTlb, newBasePointer } from '../mmuext-op.ts';
 import { pin, unpin } from '../pinning.ts';
-import { doneBefore, RESUMED } from './mmu-update.ts';
+import { doneBefore, putAside, RESUMED } from './mmu-update.ts';
 import type { Caller, HypercallRow, SubOpRow } from './row.ts';
 
 const TYPE_l4 = 4;
@@ -160,6 +161,7 @@ function run(caller: Caller, args: Uint32Array): number {
     const owner = frameOwnerOf(caller, args[3]!);
     if (owner < 0) result = refuseDenied(hv, vcpu, 'mmuext_op', owner);
     while (result === 0 && done < count) {
+      if (done > 0 && partIsOver(hv)) return putAside(caller, args, mmuext_op.size, before, done);
       const entry = hv.guest.read(domain, array + done * mmuext_op.size, mmuext_op.size);
       if (entry === null) {
         result = EFAULT;

@@ -20,11 +20,11 @@ export interface FlatDomain {
 
 export function flatDomain(
   hv: Hypervisor,
-  options: { abi: Abi; personality: Personality; privileged: boolean; vcpus: number },
+  options: { abi: Abi; personality: Personality; privileged: boolean; vcpus: number; maxFrames?: number },
 ): FlatDomain {
   const domain = createDomain(
     hv,
-    { name: 'flat', ...options, maxFrames: 64, commandLine: '' },
+    { name: 'flat', maxFrames: 64, ...options, commandLine: '' },
     domainMemory,
   )!;
   const take = () => allocateDomainFrame(hv, domain);

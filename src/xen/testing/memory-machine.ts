@@ -11,6 +11,7 @@
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, type Processor } from '../../cpu/cpu.ts';
 import { FRAME_SIZE, PhysicalMemory } from '../../cpu/physical-memory.ts';
 import { audit } from '../audit.ts';
+import { Continuation } from '../continuation.ts';
 import { DEFAULT_COSTS } from '../costs.ts';
 import { Domain, type DomainConfig } from '../domain.ts';
 import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
@@ -143,6 +144,7 @@ export class MemoryMachine {
       frames,
       m2p: new M2p(memory, frames),
       costs: DEFAULT_COSTS,
+      continuation: new Continuation(),
       guest: new GuestAccess(memory, processor),
       domains: [],
       current: null,
