@@ -6,7 +6,8 @@ import { EFAULT, EINVAL, ESRCH } from './abi/errno.ts';
 import type { Domain } from './domain.ts';
 import { typeName } from './frames.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { refuse } from './refuse.ts';
+import type { Refusal } from './refusal.ts';
+import { type RefusalFacts, refuse } from './refuse.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** SCRATCH: valid from a failed check until the next one. */
@@ -47,15 +48,27 @@ export function errnoFor(domain: Domain, errno: number): number {
 }
 
 /** The last denial's facts, as a refusal wants them. */
-function facts() {
-  return {
+function facts(
+  operation: string,
+  outcome: Refusal['outcome'],
+  low: number,
+  high: number,
+  va: number,
+): RefusalFacts {
+  const refusal: RefusalFacts = {
     rule: denial.rule,
     because: denial.because,
     legal: `legal would have been ${denial.legal}`,
-    ...(denial.mfn >= 0 ? { mfn: denial.mfn } : {}),
-    ...(denial.type >= 0 ? { frameType: typeName(denial.type) } : {}),
-    ...(denial.entry >= 0 ? { entry: denial.entry } : {}),
+    operation,
+    outcome,
+    valueLow: low,
+    valueHigh: high,
   };
+  if (denial.mfn >= 0) refusal.mfn = denial.mfn;
+  if (denial.type >= 0) refusal.frameType = typeName(denial.type);
+  if (denial.entry >= 0) refusal.entry = denial.entry;
+  if (va >= 0) refusal.va = va;
+  return refusal;
 }
 
 /** Records the last denial as a refusal of `vcpu`. @returns the errno in the caller's generation. */
@@ -69,14 +82,7 @@ export function refuseDenied(
   va = -1,
 ): number {
   const answer = errnoFor(vcpu.domain, errno);
-  refuse(hv, vcpu, {
-    ...facts(),
-    operation,
-    outcome: { errno: answer },
-    valueLow,
-    valueHigh,
-    ...(va >= 0 ? { va } : {}),
-  });
+  refuse(hv, vcpu, facts(operation, { errno: answer }, valueLow, valueHigh, va));
   return answer;
 }
 
@@ -89,14 +95,7 @@ export function refuseStore(
   valueLow: number,
   valueHigh: number,
 ): void {
-  refuse(hv, vcpu, {
-    ...facts(),
-    operation: 'store',
-    outcome: { vector: 14, code },
-    va,
-    valueLow,
-    valueHigh,
-  });
+  refuse(hv, vcpu, facts('store', { vector: 14, code }, valueLow, valueHigh, va));
 }
 
 /** The last denial's reason, for a sentence about a domain that dies of it. */

@@ -22,8 +22,9 @@ export function eventDisagreements(hv: Hypervisor): string[] {
   for (const domain of hv.domains) {
     if (!domain) continue;
     const who = (port: number) => `port ${port} of domain ${domain.id}`;
+    const { portState } = domain;
     for (let port = 0; port < EVTCHN_PORTS; port++) {
-      const state = domain.portState[port]!;
+      const state = portState[port]!;
       if (state === 0) continue;
       if (port === 0 || port >= domain.portLimit) wrong.push(`${who(port)} is beyond the limit`);
       if (!domain.vcpus[domain.portVcpu[port]!]) wrong.push(`${who(port)} notifies no vcpu`);
@@ -43,6 +44,9 @@ export function eventDisagreements(hv: Hypervisor): string[] {
         if (!domain.vcpus.some((vcpu) => vcpu.virqPort[target] === port)) {
           wrong.push(`${who(port)} is bound to VIRQ ${target}, which does not know it`);
         }
+      } else if (state === EVTCHNSTAT_pirq) {
+        if (hv.devices.lines.portOf(domain, target) !== port)
+          wrong.push(`${who(port)} hears line ${target}, which does not know it`);
       } else if (state === EVTCHNSTAT_unbound && target !== 0)
         wrong.push(`${who(port)} is unbound with a target`);
     }
@@ -59,7 +63,7 @@ export function eventDisagreements(hv: Hypervisor): string[] {
   return wrong;
 }
 
-/** Interrupt lines and the ports that hear them agree; only level-triggered lines have an interrupt in service. */
+/** Each port that hears an interrupt line is bound to it; who is in service was sent an interrupt. */
 export function lineDisagreements(hv: Hypervisor): string[] {
   const wrong: string[] = [];
   const { lines } = hv.devices;
@@ -74,14 +78,6 @@ export function lineDisagreements(hv: Hypervisor): string[] {
     if (new Set(line.bindings.map(({ domid }) => domid)).size !== line.bindings.length)
       wrong.push(`line ${line.irq} is bound twice by one domain`);
   }
-  for (const domain of hv.domains) {
-    if (!domain) continue;
-    for (let port = 0; port < EVTCHN_PORTS; port++) {
-      if (domain.portState[port] !== EVTCHNSTAT_pirq) continue;
-      if (lines.portOf(domain, domain.portTarget[port]!) !== port)
-        wrong.push(`port ${port} of domain ${domain.id} hears a line that does not know it`);
-    }
-  }
   return wrong;
 }
 
@@ -93,30 +89,32 @@ export function lineDisagreements(hv: Hypervisor): string[] {
 export function m2pDisagreements(hv: Hypervisor): string[] {
   const wrong: string[] = [];
   const { m2p, frames, memory } = hv;
+  const { u32, ramBase } = memory;
+  const table = (ramBase + m2p.firstMfn * 4096) >>> 2;
+  const filler = (ramBase + m2p.fillerMfn * 4096) >>> 2;
+  const { owner, total } = frames;
   for (let mfn = 0; mfn < m2p.frameCount * 1024; mfn++) {
-    const isXens = mfn >= frames.total || frames.owner[mfn] === DOMID_XEN;
-    if (isXens && m2p.get(mfn) !== INVALID_M2P_ENTRY)
+    if (u32[table + mfn] !== INVALID_M2P_ENTRY && (mfn >= total || owner[mfn] === DOMID_XEN))
       wrong.push(`the M2P knows frame ${mfn.toString(16)}, which is Xen's or does not exist`);
   }
   for (let i = 0; i < 1024; i++) {
-    if (memory.read32(m2p.fillerMfn * 4096 + i * 4) !== INVALID_M2P_ENTRY)
-      wrong.push(`entry ${i} behind the M2P was changed`);
+    if (u32[filler + i] !== INVALID_M2P_ENTRY) wrong.push(`entry ${i} behind the M2P was changed`);
   }
   for (const [size, tables] of [
     [4, m2p.tables2L],
     [8, m2p.tablesPae],
   ] as const) {
-    for (let i = 0; i < tables.length * (4096 / size); i++) {
-      const at = tables[Math.floor((i * size) / 4096)]! * 4096 + ((i * size) & 4095);
-      const low = memory.read32(at);
-      const mfn = i < m2p.frameCount ? m2p.firstMfn + i : m2p.fillerMfn;
-      const rights = low & 0xfff & ~PTE_DIRTY;
-      if (
-        low >>> 12 !== mfn ||
-        rights !== (PTE_PRESENT | PTE_ACCESSED) ||
-        (size === 8 && memory.read32(at + 4))
-      )
-        wrong.push(`entry ${i} of Xen's ${size === 4 ? '2-level' : 'PAE'} tables of the M2P was changed`);
+    const words = size / 4;
+    for (const [n, mfn] of tables.entries()) {
+      const base = (ramBase + mfn * 4096) >>> 2;
+      for (let i = 0; i < 4096 / size; i++) {
+        const shown = n * (4096 / size) + i;
+        const frame = shown < m2p.frameCount ? m2p.firstMfn + shown : m2p.fillerMfn;
+        const low = (u32[base + i * words]! & ~PTE_DIRTY) >>> 0;
+        const high = words === 2 ? u32[base + i * 2 + 1]! : 0;
+        if (low !== ((frame << 12) | PTE_PRESENT | PTE_ACCESSED) >>> 0 || high !== 0)
+          wrong.push(`entry ${i} of Xen's table ${mfn.toString(16)} of the M2P was changed`);
+      }
     }
   }
   return wrong;
