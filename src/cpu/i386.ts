@@ -42,6 +42,7 @@ import {
   VECTOR_DB,
   VECTOR_SS,
 } from './rare/descriptors.ts';
+import { emptyTags, setEmptyTags } from './meaning/x87/tags.ts';
 import { RARE_FAULT, RARE_JUMP, RARE_NEXT, RARE_REPEAT, type RareFunction } from './rare/rare.ts';
 import { loadSegment } from './rare/segments.ts';
 import { ACTION_HALT, ACTION_INTERRUPT, ACTION_NONE, ACTION_TRAP, InnerMachine } from './rare-machine.ts';
@@ -137,7 +138,7 @@ export class I386 implements Processor {
     this.u32[FAULT_VECTOR] = NO_FAULT;
     // The x87 and SSE as FNINIT and a reset leave them.
     memory.view.setUint16(addressOf('fcw'), 0x37f, true);
-    memory.view.setUint16(addressOf('ftw'), 0xffff, true);
+    setEmptyTags(memory.view, 0xffff);
     this.u32[word(addressOf('mxcsr'))] = 0x1f80;
     this.eflags = 2;
     this.refresh();
@@ -552,6 +553,8 @@ export class I386 implements Processor {
     put('flagZero', 0);
     put('flagSign', 0);
     put('flagCarry', 0);
+    view.setUint16(FIELDS.ftw.offset, emptyTags(view, FIELDS.fpr.offset), true);
+    setEmptyTags(view, 0, FIELDS.fpr.offset);
     for (const name of NOT_SAVED) {
       put(name, name === 'faultVector' ? NO_FAULT : 0);
       if (FIELDS[name].type === 'f64') view.setUint32(FIELDS[name].offset + 4, 0, true);
@@ -566,6 +569,7 @@ export class I386 implements Processor {
     u32[COUNTDOWN] = countdown;
     u32[FAULT_VECTOR] = NO_FAULT;
     this.eflags = u32[EFLAGS]!;
+    setEmptyTags(this.memory.view, this.memory.view.getUint16(addressOf('ftw'), true));
     this.log.flush();
     this.refresh();
   }

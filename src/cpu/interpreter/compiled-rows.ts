@@ -36,7 +36,7 @@ export const F_XLAT = 1024;
 export const F_ADDRESS_ONLY = 2048;
 /** The general variant differs. */
 export const F_STACK = 4096;
-/** Always with a checked address record (x87 keeps the operand's offset). */
+/** The record has the segment of the memory operand, as byte offset, in place of an immediate. */
 export const F_X87 = 8192;
 /** NOP Ev: the operand is decoded and forgotten. */
 export const F_NO_OPERAND = 16384;

@@ -410,9 +410,11 @@ export class Decoder {
     const slot = number * 16 + variant;
     const registers = regOffset | (rmOffset << 8) | (baseRegister << 16) | (index << 24);
     const stores = (flags & c.F_STORES) !== 0;
+    // x87 instructions note the segment of their operand.
+    if (flags & c.F_X87) immediate = segment << 2;
     const checked =
       !address32 ||
-      (flags & (c.F_BIT_NUMBER | c.F_XLAT | c.F_X87)) !== 0 ||
+      (flags & (c.F_BIT_NUMBER | c.F_XLAT)) !== 0 ||
       ((segmented || special || (stores && override === CS_REGISTER)) && !(flags & c.F_ADDRESS_ONLY));
     if (!checked) {
       const handler =

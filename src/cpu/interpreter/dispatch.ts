@@ -9,15 +9,16 @@ import * as w from '../../wasm/opcodes.ts';
 import { I32 } from '../../wasm/opcodes.ts';
 import { addressOf } from '../layout.ts';
 import type { Emitter, EmitterTable, Meaning } from '../meaning/site.ts';
+import type { HotX87 } from '../meaning/x87/frequent.ts';
 import type { Row } from '../opcodes/row.ts';
 import { hasModrm } from '../opcodes/table.ts';
 import { defineHelpers, type Helpers } from './helpers.ts';
 import { isHot, sameRecord } from './hot.ts';
 import { type Case, pushFlatAddress, writeDriver, writeHotLoop } from './loop.ts';
-import { EA_LINEAR, EA_OFFSET, EA_SEGMENT } from './memory-map.ts';
+import { EA_LINEAR } from './memory-map.ts';
 import { FIRST_CASE, R_IMMEDIATE, STATUS_ADDRESS, STATUS_FAULT } from './records.ts';
 import { type AddressForm, OuterSite, type Variant } from './sites.ts';
-import { isX87, writeX87Loop, type X87Case } from './x87-loop.ts';
+import { isInX87Loop } from './x87-loop.ts';
 
 /** Index of a row's variant in the handler tables: row * 16 + these bits. */
 export const V_SIZE16 = 1,
@@ -110,6 +111,7 @@ function spread(tables: readonly Uint16Array[], row: Row, number: number): void 
 export function buildInterpreter(
   rows: readonly Row[],
   meanings: readonly (EmitterTable | Meaning)[],
+  frequentX87: ReadonlyMap<string, HotX87>,
 ): Interpreter {
   const m = new ModuleBuilder();
   const helpers = defineHelpers(m);
@@ -129,7 +131,7 @@ export function buildInterpreter(
   const rest: Callable[] = [];
   const cases: Case[] = [];
   const pendingOuter: { table: Uint16Array; at: number; index: number }[] = [];
-  const x87: { emitter: Emitter; variant: Variant; index: number }[] = [];
+  const x87Forms: (() => void)[] = [];
   const addOuter = (f: Callable): number => rest.push(f) - 1;
 
   for (const [number, row] of rows.entries()) {
@@ -143,13 +145,19 @@ export function buildInterpreter(
       site.finishFunction();
       const index = addOuter(f);
       pendingOuter.push({ table: outer, at, index });
-      if (isX87(row.opcode)) x87.push({ emitter, variant, index });
-      if (!isHot(variant)) continue;
+      const x87 = variant.operandSize === 32 ? frequentX87.get(row.id) : undefined;
+      if (x87 === undefined && !isHot(variant)) continue;
       const add = (table: Uint16Array, form: AddressForm, isNear: boolean): void => {
-        table[at] = FIRST_CASE + cases.push({ emitter, variant, form, near: isNear }) - 1;
+        table[at] = FIRST_CASE + cases.push({ emitter, x87, variant, form, near: isNear }) - 1;
         functions[table[at]!] = f;
       };
-      if (isRelative(row)) {
+      if (x87 !== undefined) {
+        x87Forms.push(() => {
+          add(inline, variant.isMemory ? 'indexed' : 'none', false);
+          // One case: without an index the zero word is added.
+          if (variant.isMemory) indexed[at] = inline[at]!;
+        });
+      } else if (isRelative(row)) {
         add(near, 'none', true);
         add(inline, 'none', false);
       } else if (variant.isMemory) {
@@ -158,21 +166,14 @@ export function buildInterpreter(
       } else add(inline, 'none', false);
     }
   }
+  const integerCases = cases.slice();
+  const firstX87 = FIRST_CASE + cases.length;
+  for (const add of x87Forms) add();
   const firstOuter = FIRST_CASE + cases.length;
   for (const { table, at, index } of pendingOuter) table[at] = firstOuter + index;
   const raise = firstOuter + addOuter(raiseFunction(m));
   const rare = firstOuter + addOuter(rareFunction(m, helpers));
-  const address = addressFunction(m, helpers);
-  const checkedAddress = firstOuter + addOuter(address);
-  const x87Cases: X87Case[] = x87.map(({ emitter, variant, index }, i) => {
-    invariant(index === x87[0]!.index + i, 'x87 handlers have consecutive numbers');
-    return { emitter, variant, handler: firstOuter + index };
-  });
-  const x87Loop = {
-    first: x87Cases[0]!.handler,
-    count: x87Cases.length,
-    callable: writeX87Loop(m, x87Cases, { handler: checkedAddress, callable: address }, helpers),
-  };
+  const checkedAddress = firstOuter + addOuter(addressFunction(m, helpers));
   for (const [number, row] of rows.entries()) {
     spread([outer, inline, indexed, near], row, number);
   }
@@ -190,8 +191,13 @@ export function buildInterpreter(
   table.push(...rest);
   invariant(table.length < 65536, 'more handlers than a record can name');
   m.table(table);
-  const hot = writeHotLoop(m, cases);
-  writeDriver(run, hot, firstOuter, x87Loop, handlerType, helpers);
+  const hot = writeHotLoop(m, integerCases, false);
+  const x87Loop = writeHotLoop(
+    m,
+    cases.map((c) => (isInX87Loop(c) ? c : null)),
+    true,
+  );
+  writeDriver(run, hot, firstOuter, { first: firstX87, loop: x87Loop }, handlerType, helpers);
   m.export('run', run);
   return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
 }
@@ -247,8 +253,6 @@ function addressFunction(m: ModuleBuilder, helpers: Helpers): Callable {
   f.get(offset).const(0).mem(w.I32_LOAD8_U, GPR).op(w.I32_ADD).set(offset).end();
   has(EA_ADDRESS16);
   f.get(offset).const(0xffff).op(w.I32_AND).set(offset).end();
-  f.const(0).get(offset).mem(w.I32_STORE, EA_OFFSET);
-  f.const(0).get(how).const(15).op(w.I32_AND).mem(w.I32_STORE, EA_SEGMENT);
   f.get(offset).set(linear);
   f.get(how).const(EA_SIZE_SHIFT).op(w.I32_SHR_U).const(0xfff).op(w.I32_AND).tee(size);
   f.if();

@@ -11,6 +11,7 @@ import { multiplication } from '../meaning/multiply.ts';
 import { shift } from '../meaning/shift.ts';
 import { stack } from '../meaning/stack.ts';
 import { string } from '../meaning/string.ts';
+import { frequentX87 } from '../meaning/x87/frequent.ts';
 import { x87Meaning } from '../meaning/x87/index.ts';
 import { ROWS } from '../opcodes/table.ts';
 import type { PhysicalMemory } from '../physical-memory.ts';
@@ -43,7 +44,7 @@ let built: { interpreter: Interpreter; module: WebAssembly.Module } | null = nul
 
 export function interpreterFor(memory: PhysicalMemory): InterpreterFor {
   if (built === null) {
-    const interpreter = buildInterpreter(ROWS, MEANINGS);
+    const interpreter = buildInterpreter(ROWS, MEANINGS, frequentX87);
     built = { interpreter, module: new WebAssembly.Module(interpreter.bytes as BufferSource) };
   }
   const { interpreter, module } = built;

@@ -10,6 +10,8 @@ import * as w from '../../wasm/opcodes.ts';
 import { I32 } from '../../wasm/opcodes.ts';
 import { addressOf, CS } from '../layout.ts';
 import type { Emitter } from '../meaning/site.ts';
+import type { HotX87 } from '../meaning/x87/frequent.ts';
+import { X87Hot } from '../meaning/x87/hot.ts';
 import type { Helpers } from './helpers.ts';
 import {
   AT_ADDRESS,
@@ -37,6 +39,7 @@ import {
   RECORD_SIZE,
 } from './records.ts';
 import { type AddressForm, type Exits, type Frame, InlineSite, type Variant } from './sites.ts';
+import { settleX87Notes, startX87Notes } from './x87-note.ts';
 
 const GPR = addressOf('gpr');
 const EIP = addressOf('eip');
@@ -55,6 +58,8 @@ const STRADDLE = 6;
 
 export interface Case {
   readonly emitter: Emitter;
+  /** Written instead of the emitter, to the end of the case; only in the x87 loop. */
+  readonly x87: HotX87 | undefined;
   readonly variant: Variant;
   readonly form: AddressForm;
   /** Jumps: the target is in the page of the jump. */
@@ -99,7 +104,8 @@ function recordEip(f: FunctionBuilder, record: number, pageEip: number): void {
   f.get(record).mem(w.I32_LOAD16_U, R_POSITION).get(pageEip).op(w.I32_ADD);
 }
 
-export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable {
+/** @param cases null: not in this loop @param withX87 x87 cases are among them */
+export function writeHotLoop(m: ModuleBuilder, cases: readonly (Case | null)[], withX87: boolean): Callable {
   const f = m.func([], [I32]);
   const local = (): number => f.local(I32);
   const [left, tlb, target, code, lin] = [local(), local(), local(), local(), local()];
@@ -114,6 +120,17 @@ export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable
     scratchLocals: new Map(),
   };
   const { record, pageEip, address } = frame;
+  const hotX87 = withX87 ? new X87Hot(f) : undefined;
+  if (hotX87 !== undefined) {
+    hotX87.run(X87Hot.isUnusable().bytes);
+    f.if();
+    // As a case leaves: with the operand's address, if it has one.
+    f.const(0).mem(w.I32_LOAD, AT_RECORD).set(record).const(0);
+    pushFlatAddress(f, record, true);
+    f.mem(w.I32_STORE, AT_ADDRESS).const(OUT_OF_LINE).return().end();
+    hotX87.enter();
+    startX87Notes(f);
+  }
   const kept = [
     [frame.flagZero, addressOf('flagZero')],
     [frame.flagSign, addressOf('flagSign')],
@@ -133,9 +150,12 @@ export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable
   const resolve = f.block();
   const link = f.block();
   const slow = f.block();
+  hotX87?.open(slow);
   const labels: number[] = [];
-  for (let i = FIRST_CASE + cases.length - 1; i >= 0; i--) labels[i] = f.block();
+  for (let i = FIRST_CASE + cases.length - 1; i >= 0; i--)
+    labels[i] = i >= FIRST_CASE && cases[i - FIRST_CASE] === null ? slow : f.block();
   f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).brTable(labels, slow);
+  let lastX87: InlineSite | undefined;
   const exits: Exits = { next, resolve, slow, link, stopAtRecord, stopAtTarget, target, left, tlb };
   const leaveWith = (why: number): void => {
     f.const(why).set(code).br(leave);
@@ -159,22 +179,31 @@ export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable
   pushFlatAddress(f, record, true);
   f.set(address).get(record).const(RECORD_SIZE).op(w.I32_ADD).set(record).br(next);
 
-  for (const { emitter, variant, form, near } of cases) {
+  for (const one of cases) {
+    if (one === null) continue;
+    const { emitter, x87, variant, form, near } = one;
     f.end();
     const site = new InlineSite(frame, variant, exits, near);
     if (form !== 'none') {
       pushFlatAddress(f, record, form === 'indexed');
       f.set(address);
     }
+    if (x87 !== undefined && hotX87 !== undefined) {
+      x87(site, hotX87);
+      lastX87 = site;
+      continue;
+    }
     emitter(site);
     site.finishCase();
   }
+  if (hotX87 !== undefined && lastX87 !== undefined) hotX87.writeTails(lastX87);
 
   f.end(); // slow
   leaveWith(OUT_OF_LINE);
   f.end(); // link
   leaveWith(LINK);
   f.end(); // resolve
+  if (withX87) settleX87Notes(frame);
   pushLinear(f, target);
   f.set(lin);
   lookUp(f, lin, record);
@@ -196,6 +225,8 @@ export function writeHotLoop(m: ModuleBuilder, cases: readonly Case[]): Callable
   f.end(); // leave
   for (const [variable, at] of kept) f.const(0).get(variable).mem(w.I32_STORE, at);
   f.const(0).get(address).mem(w.I32_STORE, AT_ADDRESS);
+  hotX87?.leave();
+  if (withX87) settleX87Notes(frame);
   f.get(code);
   return f;
 }
@@ -205,12 +236,21 @@ export function writeDriver(
   f: FunctionBuilder,
   hot: Callable,
   firstOuter: number,
-  x87: { readonly first: number; readonly count: number; readonly callable: Callable },
+  x87: { readonly first: number; readonly loop: Callable },
   handlerType: number,
   helpers: Helpers,
 ): void {
   const local = (): number => f.local(I32);
-  const [record, pageEip, target, lin, why] = [local(), local(), local(), local(), local()];
+  const [record, pageEip, target, lin, why, inX87] = [local(), local(), local(), local(), local(), local()];
+  /** Pushes whether the record's handler is an x87 case. */
+  const isX87 = (): FunctionBuilder =>
+    f
+      .get(record)
+      .mem(w.I32_LOAD16_U, R_HANDLER)
+      .const(x87.first)
+      .op(w.I32_SUB)
+      .const(firstOuter - x87.first)
+      .op(w.I32_LT_U);
   const storeEip = (push: () => void): void => {
     f.const(0);
     push();
@@ -256,7 +296,12 @@ export function writeDriver(
   f.const(0).get(target).get(lin).const(4095).op(w.I32_AND, w.I32_SUB).mem(w.I32_STORE, AT_PAGE_EIP);
 
   const enter = f.loop();
+  isX87().tee(inX87);
+  f.if();
+  f.call(x87.loop).set(why);
+  f.else();
   f.call(hot).set(why);
+  f.end();
   const atStraddle = f.block();
   const atChain = f.block();
   const atLink = f.block();
@@ -269,6 +314,9 @@ export function writeDriver(
 
   f.end(); // outOfLine
   loadPlace();
+  // One for the other loop.
+  isX87().get(inX87).op(w.I32_NE);
+  f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).const(firstOuter).op(w.I32_LT_U, w.I32_AND).brIf(enter);
   // One after the other, without the loop between.
   const outer = f.loop();
   const continueBehind = (): void => {
@@ -276,27 +324,6 @@ export function writeDriver(
     keepRecord();
     f.br(enter);
   };
-  f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).const(x87.first).op(w.I32_SUB).const(x87.count).op(w.I32_LT_U);
-  f.if();
-  f.get(record).get(pageEip).const(0).mem(w.I32_LOAD, AT_ADDRESS).call(x87.callable).set(why);
-  loadPlace();
-  f.get(why);
-  f.if();
-  storeEip(() => recordEip(f, record, pageEip));
-  f.const(EXIT_FAULT).return();
-  f.end();
-  f.const(0).mem(w.I32_LOAD, STINT_LEFT).op(w.I32_EQZ);
-  f.if();
-  storeEip(() => recordEip(f, record, pageEip));
-  f.const(EXIT_BUDGET).return();
-  f.end();
-  f.const(0).mem(w.I32_LOAD, MUST_LOOK_UP);
-  f.if();
-  storeEip(() => recordEip(f, record, pageEip));
-  f.br(start);
-  f.end();
-  continueBehind();
-  f.end();
   f.get(record).get(pageEip).const(0).mem(w.I32_LOAD, AT_ADDRESS);
   f.get(record).mem(w.I32_LOAD16_U, R_HANDLER).callIndirect(handlerType).set(why);
   const isAddress = f.block();

@@ -8,7 +8,8 @@
  *   6  u8  base         base register, as byte offset; 32 is the zero word behind gpr[]
  *   7  u8  index        index register as byte offset, | scale
  *   8  i32 displacement of the address; for jumps the target as offset from the start of the page
- *  12  i32 immediate; for jumps inside the page the target's record once known; for rare ones their number
+ *  12  i32 immediate; for jumps inside the page the target's record once known; for rare ones their number;
+ *          x87: 4 * segment of the memory operand
  *
  * The record after the last one of a run leads on (GOTO), so that the offset of the next instruction is always the
  * position of the next record. An address record (EA) belongs to the instruction behind it and counts nothing.

@@ -12,11 +12,11 @@ import * as w from '../../wasm/opcodes.ts';
 import { I32, type ValueType } from '../../wasm/opcodes.ts';
 import { AF, CF, OF, PF, SF, ZF } from '../flags.ts';
 import { addressOf, CS, EAX, ECX, EDI, EDX, ES, ESI, ESP, SS } from '../layout.ts';
-import type { Site, Width } from '../meaning/site.ts';
+import type { HotSite, Site, Width } from '../meaning/site.ts';
 import type { StringSite } from '../meaning/string.ts';
 import type { Row } from '../opcodes/row.ts';
 import { type Helpers, LOAD, STORE } from './helpers.ts';
-import { EA_OFFSET, EA_SEGMENT, STINT_LEFT, TLB_BASE, TLB_WRITE } from './memory-map.ts';
+import { STINT_LEFT, TLB_BASE, TLB_WRITE } from './memory-map.ts';
 import {
   NEXT_POSITION,
   R_DISPLACEMENT,
@@ -30,6 +30,7 @@ import {
   STATUS_NEXT,
   STATUS_REPEAT,
 } from './records.ts';
+import { writeX87Note } from './x87-note.ts';
 
 const GPR = addressOf('gpr');
 
@@ -152,15 +153,11 @@ abstract class BaseSite {
     this.f.get(this.frame.address);
   }
   operandOffset(): void {
-    this.f.const(0).mem(w.I32_LOAD, EA_OFFSET);
+    this.f.get(this.frame.address);
+    this.field(w.I32_LOAD, R_IMMEDIATE).mem(w.I32_LOAD, addressOf('segBase')).op(w.I32_SUB);
   }
   operandSelector(): void {
-    this.f
-      .const(0)
-      .mem(w.I32_LOAD, EA_SEGMENT)
-      .const(2)
-      .op(w.I32_SHL)
-      .mem(w.I32_LOAD, addressOf('segSelector'));
+    this.field(w.I32_LOAD, R_IMMEDIATE).mem(w.I32_LOAD, addressOf('segSelector'));
   }
 
   // --- registers
@@ -185,8 +182,12 @@ abstract class BaseSite {
   setRm(width: Width): void {
     this.setNamed(R_RM, width);
   }
+  rmOffset(): void {
+    this.field(w.I32_LOAD8_U, R_RM);
+  }
   rmNumber(): void {
-    this.field(w.I32_LOAD8_U, R_RM).const(2).op(w.I32_SHR_U);
+    this.rmOffset();
+    this.f.const(2).op(w.I32_SHR_U);
   }
   private fixedAddress(register: number, width: Width): number {
     return width === 8 ? GPR + (register & 3) * 4 + (register >> 2) : GPR + register * 4;
@@ -459,7 +460,7 @@ export interface Exits {
 /** How an in-line case gets the address of its memory operand. */
 export type AddressForm = 'none' | 'base' | 'indexed';
 
-export class InlineSite extends BaseSite implements Site {
+export class InlineSite extends BaseSite implements HotSite {
   private readonly exits: Exits;
   private readonly near: boolean;
   private place = -1;
@@ -490,20 +491,29 @@ export class InlineSite extends BaseSite implements Site {
     }
     f.brIf(this.exits.slow).get(address).get(delta).op(w.I32_ADD);
   }
-  load(bits: 8 | 16 | 32 | 64): void {
+  load(bits: 8 | 16 | 32 | 64, offset = 0): void {
     if (this.place >= 0) this.f.get(this.place);
     else this.direct(this.frame.address, bits / 8, false);
-    this.f.mem(LOAD[bits]);
+    this.f.mem(LOAD[bits], offset);
   }
-  prepareStore(bytes: number): void {
+  private findPlace(bytes: number, write: boolean): void {
     const place = this.scratch(I32, 27);
-    this.direct(this.frame.address, bytes, true);
+    this.direct(this.frame.address, bytes, write);
     this.f.set(place);
     this.place = place;
   }
-  store(bits: 8 | 16 | 32 | 64): void {
+  prepareLoad(bytes: number): void {
+    this.findPlace(bytes, false);
+  }
+  prepareStore(bytes: number): void {
+    this.findPlace(bytes, true);
+  }
+  store(bits: 8 | 16 | 32 | 64, offset = 0): void {
     const value = this.scratch(bits === 64 ? w.I64 : I32, 31);
-    this.f.set(value).get(this.place).get(value).mem(STORE[bits]);
+    this.f.set(value).get(this.place).get(value).mem(STORE[bits], offset);
+  }
+  noteX87(): void {
+    writeX87Note(this.frame, this.isMemory);
   }
   raise(): void {
     this.f.br(this.exits.slow);

@@ -45,7 +45,7 @@ export interface Site {
   checkStore(bytes: number): void;
   /** Value (i32, or i64 for 64) on the stack. Stores without faulting, after checkStore. */
   store(bits: 8 | 16 | 32 | 64, offset?: number): void;
-  /** Pushes the operand's linear address; its offset in its segment; the selector of that segment. */
+  /** Pushes the operand's linear address; x87 only: its offset in its segment, the selector of that segment. */
   address(): void;
   operandOffset(): void;
   operandSelector(): void;
@@ -97,6 +97,18 @@ export interface Site {
   readonly flagCarry: number;
   /** Pops the arithmetic flags as bits at their EFLAGS places (CF 0 PF 2 AF 4 ZF 6 SF 7 OF 11). */
   setFlagBits(): void;
+}
+
+/** A case of the dispatch loop, for an instruction that is written for this place alone (meaning/x87/hot.ts). */
+export interface HotSite extends Site {
+  /** Makes sure that `bytes` bytes at the operand can be read: load() with an offset comes after it. */
+  prepareLoad(bytes: number): void;
+  /** Pushes 4 * i of ST(i). */
+  rmOffset(): void;
+  /** Notes where the instruction and its memory operand are; once that is known to be accessible. */
+  noteX87(): void;
+  /** Goes on behind the instruction. */
+  finishCase(): void;
 }
 
 export type Emitter = (site: Site) => void;

@@ -98,15 +98,16 @@ function readEnvironment(m: RareMachine, insn: RareOperands): Environment {
 function applyEnvironment(m: RareMachine, { words, opcode }: Environment): void {
   m.setState('fcw', legalControl(words[0]!));
   m.setState('fsw', words[1]! & 0xffff);
+  const x = registersOf(m);
   let tags = 0;
   for (let i = 0; i < 8; i++) if (((words[2]! >> (2 * i)) & 3) === 3) tags |= 3 << (2 * i);
-  m.setState('ftw', tags);
+  x.tags = tags;
   m.setState('fip', words[3]! >>> 0);
   m.setState('fcs', words[4]! & 0xffff);
   m.setState('fop', opcode);
   m.setState('fdp', words[5]! >>> 0);
   m.setState('fds', words[6]! & 0xffff);
-  registersOf(m).updateSummary();
+  x.updateSummary();
 }
 
 export const fnstenv: RareFunction = (m, insn) => {

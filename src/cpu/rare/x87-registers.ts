@@ -12,13 +12,13 @@ import {
   FCW,
   FPR,
   FSW,
-  FTW,
   IE,
   INDEFINITE,
   INDEFINITE_SE,
   SF,
   ZE,
 } from '../meaning/x87/state.ts';
+import { EMPTY_OFFSET, emptyTags, setEmptyTags } from '../meaning/x87/tags.ts';
 import { RARE_NEXT, type RareMachine, type RareOperands, type RareStatus } from './rare.ts';
 
 const VECTOR_NM = 7,
@@ -45,7 +45,7 @@ export const legalControl = (value: number): number => (value & 0x1f3f) | 0x40;
 export function resetX87(view: DataView): void {
   view.setUint16(FCW, 0x37f, true);
   view.setUint16(FSW, 0, true);
-  view.setUint16(FTW, 0xffff, true);
+  setEmptyTags(view, 0xffff);
   view.setUint16(addressOf('fop'), 0, true);
   for (const field of ['fip', 'fcs', 'fdp', 'fds'] as const) view.setUint32(addressOf(field), 0, true);
 }
@@ -68,11 +68,12 @@ export class X87Registers {
   set status(value: number) {
     this.view.setUint16(FSW, value, true);
   }
+  /** Empty (11) or in use (00), by physical register. */
   get tags(): number {
-    return this.view.getUint16(FTW, true);
+    return emptyTags(this.view);
   }
   set tags(value: number) {
-    this.view.setUint16(FTW, value, true);
+    setEmptyTags(this.view, value);
   }
   get top(): number {
     return (this.status >> 11) & 7;
@@ -84,11 +85,10 @@ export class X87Registers {
     return (this.top + st) & 7;
   }
   isEmpty(st: number): boolean {
-    return ((this.tags >> (2 * this.physical(st))) & 1) !== 0;
+    return this.view.getUint16(FPR + this.physical(st) * 16 + EMPTY_OFFSET, true) !== 0;
   }
   setEmpty(st: number, empty: boolean): void {
-    const mask = 3 << (2 * this.physical(st));
-    this.tags = empty ? this.tags | mask : this.tags & ~mask;
+    this.view.setUint16(FPR + this.physical(st) * 16 + EMPTY_OFFSET, empty ? 1 : 0, true);
   }
   get(st: number): F80 {
     const at = FPR + this.physical(st) * 16;

@@ -34,7 +34,6 @@ import {
   setStatusWord,
   slot,
   statusWord,
-  tagWord,
 } from './state.ts';
 
 export interface Comparisons {
@@ -79,7 +78,7 @@ export function defineComparisons(
       top(phys, at),
       i.set(physical(statusWord(), i)),
       when(
-        isEmpty(tagWord(), phys).or(isEmpty(tagWord(), i)),
+        isEmpty(phys).or(isEmpty(i)),
         [flags.set(STACK_UNDERFLOW), codes.set(UNORDERED)],
         [
           i.set(slot(i)),
@@ -104,7 +103,7 @@ export function defineComparisons(
       return [
         top(phys, at),
         when(
-          isEmpty(tagWord(), phys),
+          isEmpty(phys),
           [flags.set(STACK_UNDERFLOW), codes.set(UNORDERED)],
           [
             operands.into(sig, se, widen, bits),
@@ -125,7 +124,7 @@ export function defineComparisons(
     return [
       top(phys, at),
       when(
-        isEmpty(tagWord(), phys),
+        isEmpty(phys),
         [flags.set(STACK_UNDERFLOW), codes.set(UNORDERED)],
         [codes.set(call32(compareValues, loadSig(at), loadSe(at), i64(0n), i32(0), i32(0)))],
       ),
@@ -144,7 +143,7 @@ export function defineComparisons(
       top(phys, at),
       i.set(physical(statusWord(), i)),
       when(
-        isEmpty(tagWord(), phys).or(isEmpty(tagWord(), i)),
+        isEmpty(phys).or(isEmpty(i)),
         [flags.set(STACK_UNDERFLOW), codes.set(UNORDERED)],
         [
           i.set(slot(i)),
@@ -178,7 +177,7 @@ export function defineComparisons(
         ),
       ]),
       when(isUnsupported(sig, e), [codes.set(0)]),
-      when(isEmpty(tagWord(), phys), [codes.set(C3 | C0)]),
+      when(isEmpty(phys), [codes.set(C3 | C0)]),
       setStatusWord(
         statusWord()
           .and(~(C0 | C1 | C2 | C3))

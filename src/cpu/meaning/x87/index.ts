@@ -12,7 +12,6 @@ import { condition } from '../arithmetic-flags.ts';
 import type { Emitter, EmitterTable, Meaning, Site } from '../site.ts';
 import { CONSTANTS, type Constant } from './constants.ts';
 import { type Callee, flatten } from './expression.ts';
-import { defineFastPaths } from './fast.ts';
 import { defineLibrary, type Library } from './instructions.ts';
 import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './operate.ts';
 import { ES, FCW, FOP_FROM_CODE, FSW } from './state.ts';
@@ -317,7 +316,7 @@ function control(lib: Library): EmitterTable {
 }
 
 export const x87Meaning: Meaning = (module) => {
-  const lib = defineFastPaths(module, defineLibrary(module));
+  const lib = defineLibrary(module);
   return {
     ...arithmetic(lib),
     ...loads(lib),

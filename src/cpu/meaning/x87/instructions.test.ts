@@ -1,17 +1,15 @@
 /** Every case that the hardware vectors hold: result, status word and tags, bit for bit. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { addressOf } from '../../layout.ts';
-import { X87Bench } from '../../testing/x87/bench-module.ts';
+import { newProcessor } from '../../testing/processor.ts';
+import { X87Bench, X87State } from '../../testing/x87/bench-module.ts';
 import { type Case, loadCases } from '../../testing/x87/cases.ts';
 import { CONSTANTS } from './constants.ts';
 import { ABSOLUTE, CHANGE_SIGN, REMAINDER, REMAINDER_IEEE, ROOT, ROUND_INT, SCALE } from './operate.ts';
 import { tagWordOf } from './tags.ts';
 
-/** With the fast paths in front, and the full functions alone. */
-const FAST = new X87Bench(true),
-  FULL = new X87Bench(false);
-let bench = FAST,
-  lib = FAST.library;
+const bench = new X87Bench(),
+  lib = bench.library;
 const all = loadCases();
 
 const f32 = (c: Case): number => new DataView(c.memory.buffer).getInt32(0, true);
@@ -36,7 +34,7 @@ const constant = (name: keyof typeof CONSTANTS) => () => {
   return void bench.run(lib.pushConstant, sig, above, se);
 };
 
-/** Carries the instruction out; a memory or EFLAGS result is returned, else ST(0) (and ST(1)) is the result. */
+/** Carries the instruction out by the library; a memory or EFLAGS result is returned, else ST(0) (and ST(1)) is the result. */
 const RUN: Readonly<Record<string, (c: Case) => Uint8Array | undefined>> = {
   fadd: () => void bench.run(lib.binary.add, 0, 1, 0),
   fmul: () => void bench.run(lib.binary.mul, 0, 1, 0),
@@ -149,25 +147,78 @@ const h4 = (n: number): string => n.toString(16).padStart(4, '0');
 const show = (v: { hi: number; lo: number; se: number }): string =>
   `${h4(v.se)}:${v.hi.toString(16).padStart(8, '0')}${v.lo.toString(16).padStart(8, '0')}`;
 
+/** The same instructions as code; m: with a memory operand. */
+const CODES_OF: Readonly<Record<string, string>> = {
+  ...{ fadd: 'd8 c1', fmul: 'd8 c9', fsub: 'd8 e1', fsubr: 'd8 e9', fdiv: 'd8 f1', fdivr: 'd8 f9' },
+  ...{ faddp: 'de c1', fmulp: 'de c9', fsubrp: 'de e1', fsubp: 'de e9', fdivrp: 'de f1', fdivp: 'de f9' },
+  ...{ fsqrt: 'd9 fa', frndint: 'd9 fc', fchs: 'd9 e0', fabs: 'd9 e1', fprem: 'd9 f8', fprem1: 'd9 f5' },
+  ...{ fscale: 'd9 fd', fxtract: 'd9 f4', fcom: 'd8 d1', fucom: 'dd e1', fcompp: 'de d9', fucompp: 'da e9' },
+  ...{ ftst: 'd9 e4', fxam: 'd9 e5', fld_st1: 'd9 c1', fxch: 'd9 c9', fstp_st1: 'dd d9', fcomi: 'db f1' },
+  ...{
+    flds: 'm d9 05',
+    fldl: 'm dd 05',
+    fldt: 'm db 2d',
+    filds: 'm df 05',
+    fildl: 'm db 05',
+    fildq: 'm df 2d',
+  },
+  ...{ fsts: 'm d9 15', fstl: 'm dd 15', fstps: 'm d9 1d', fstpl: 'm dd 1d', fstpt: 'm db 3d' },
+  ...{ fists: 'm df 15', fistl: 'm db 15', fistpq: 'm df 3d', fadds: 'm d8 05', faddl: 'm dc 05' },
+  ...{ fiadds: 'm de 05', fiaddl: 'm da 05', fsubrs: 'm d8 2d', fsubl: 'm dc 25', fmuls: 'm d8 0d' },
+  ...{ fmull: 'm dc 0d', fdivl: 'm dc 35', fdivrs: 'm d8 3d', fidivl: 'm da 35', fidivrs: 'm de 3d' },
+  ...{
+    fcoms: 'm d8 15',
+    fcompl: 'm dc 1d',
+    ficoml: 'm da 15',
+    fld1: 'd9 e8',
+    fldl2t: 'd9 e9',
+    fldl2e: 'd9 ea',
+  },
+  ...{ fldpi: 'd9 eb', fldlg2: 'd9 ec', fldln2: 'd9 ed', fldz: 'd9 ee', fincstp: 'd9 f7', fdecstp: 'd9 f6' },
+  ...{ ffree_st1: 'dd c1', fucomi: 'db e9' },
+};
+const CODE = 0x1000,
+  DATA = 0x3000;
+const cpu = newProcessor(1);
+for (let segment = 0; segment < 6; segment++)
+  cpu.setSegmentHidden(segment, 8, 0xffff, segment === 1 ? 0x00cf9b00 : 0x00cf9300);
+cpu.cr0 = 1;
+const processor = new X87State(cpu.memory.view);
+
+/** The instruction at its place in memory, run by the processor. */
+function onProcessor(name: string): (c: Case) => Uint8Array | undefined {
+  const isMemory = CODES_OF[name]![0] === 'm';
+  const opcode = CODES_OF[name]!.replace('m ', '')
+    .split(' ')
+    .map((byte) => Number.parseInt(byte, 16));
+  const at = CODE + 16 * Object.keys(CODES_OF).indexOf(name);
+  cpu.memory.writeBytes(at, Uint8Array.from(isMemory ? [...opcode, 0, DATA >> 8, 0, 0] : opcode));
+  return (c) => {
+    cpu.eip = at;
+    cpu.eflags = 0xad7;
+    cpu.memory.writeBytes(DATA, c.memory);
+    cpu.run(1);
+    if (/^fi?st/.test(name) && isMemory) return cpu.memory.bytes(DATA, c.result.length);
+    return /comi$/.test(name) ? Uint8Array.of(cpu.eflags & 0xff, cpu.eflags >> 8) : undefined;
+  };
+}
+
 describe.each([
-  ['fast paths', FAST],
-  ['full functions', FULL],
-])('x87 results, status words and tags are the processor’s: %s', (_, tier) => {
-  beforeAll(() => {
-    bench = tier;
-    lib = tier.library;
-  });
-  for (const [name, run] of Object.entries(RUN)) {
+  ['the library', bench, (name: string) => RUN[name]!],
+  ['the processor', processor, onProcessor],
+] as const)('x87 results, status words and tags are the hardware’s: %s', (_, tier, runOf) => {
+  for (const name of Object.keys(RUN)) {
     it(name, () => {
+      const run = runOf(name);
       const wrong: string[] = [];
       let failures = 0;
       for (const c of all.get(name)!) {
-        bench.set(c);
+        tier.set(c);
         const stored = run(c);
-        const sw = bench.view.getUint16(addressOf('fsw'), true);
-        const tw = tagWordOf(bench.view);
+        const sw = tier.view.getUint16(addressOf('fsw'), true);
+        const tw = tagWordOf(tier.view);
         const result =
-          stored ?? new Uint8Array([...bench.bytes(0), ...bench.bytes(1)]).subarray(0, c.result.length);
+          stored ?? new Uint8Array([...tier.bytes(0), ...tier.bytes(1)]).subarray(0, c.result.length);
         const got = `${hex(result)} sw ${h4(sw)} tw ${h4(tw)}`;
         const right = expected(c);
         const want = `${hex(right.result)} sw ${h4(right.sw)} tw ${h4(c.twOut)}`;

@@ -42,7 +42,6 @@ import {
   setStatusWord,
   slot,
   statusWord,
-  tagWord,
 } from './state.ts';
 
 export interface LoadsAndStores {
@@ -103,7 +102,7 @@ export function defineLoadsAndStores(
     return [
       i.set(physical(statusWord(), i)),
       when(
-        isEmpty(tagWord(), i),
+        isEmpty(i),
         [callVoid(push, i64(INDEFINITE), i32(INDEFINITE_SE), STACK_UNDERFLOW)],
         [callVoid(push, loadSig(slot(i)), loadSe(slot(i)), i32(0))],
       ),
@@ -132,7 +131,7 @@ export function defineLoadsAndStores(
       const wide = results === GIVES_64;
       return [
         top(phys, at),
-        when(isEmpty(tagWord(), phys), [
+        when(isEmpty(phys), [
           flags.set(STACK_UNDERFLOW),
           whenStored(),
           wide ? give(i64(indefinite)) : give(i32(Number(indefinite))),
@@ -149,7 +148,7 @@ export function defineLoadsAndStores(
       at = s.local32();
     return [
       top(phys, at),
-      flags.set(isEmpty(tagWord(), phys).pick(IE | SF, 0)),
+      flags.set(isEmpty(phys).pick(IE | SF, 0)),
       whenStored(),
       when(flags, [give(i64(INDEFINITE), i32(INDEFINITE_SE))]),
       give(loadSig(at), loadSe(at)),
@@ -163,7 +162,7 @@ export function defineLoadsAndStores(
     return [
       top(phys, at),
       when(
-        isEmpty(tagWord(), phys),
+        isEmpty(phys),
         [flags.set(STACK_UNDERFLOW), value.set(i64(0n).sub(limit))],
         [value.set(call64(conversions.toInt, loadSig(at), loadSe(at), limit))],
       ),

@@ -27,7 +27,6 @@ import {
   setStatusWord,
   slot,
   statusWord,
-  tagWord,
 } from './state.ts';
 
 export interface Moves {
@@ -60,7 +59,7 @@ export function defineMoves(
       top(phys, at),
       i.set(physical(statusWord(), i)),
       when(
-        isEmpty(tagWord(), phys),
+        isEmpty(phys),
         [settle(STACK_UNDERFLOW), put(slot(i), INDEFINITE, INDEFINITE_SE)],
         [settle(i32(0)), put(slot(i), loadSig(at), loadSe(at))],
       ),
@@ -75,7 +74,7 @@ export function defineMoves(
       at = s.local32();
     return [
       top(phys, at),
-      when(isEmpty(tagWord(), phys).eqz(), [
+      when(isEmpty(phys).eqz(), [
         i.set(physical(statusWord(), i)),
         put(slot(i), loadSig(at), loadSe(at)),
         markUsed(i),
@@ -110,12 +109,12 @@ export function defineMoves(
       sig = s.local64(),
       se = s.local32();
     const fill = (p: Int32): Bytes =>
-      when(isEmpty(tagWord(), p), [put(slot(p), INDEFINITE, INDEFINITE_SE), markUsed(p)]);
+      when(isEmpty(p), [put(slot(p), INDEFINITE, INDEFINITE_SE), markUsed(p)]);
     return [
       top(phys, at),
       i.set(physical(statusWord(), i)),
       when(
-        isEmpty(tagWord(), phys).or(isEmpty(tagWord(), i)),
+        isEmpty(phys).or(isEmpty(i)),
         [settle(STACK_UNDERFLOW), fill(phys), fill(i)],
         [setStatusWord(statusWord().and(~C1))],
       ),
@@ -134,7 +133,7 @@ export function defineMoves(
     return [
       top(phys, at),
       i.set(physical(statusWord(), i)),
-      when(isEmpty(tagWord(), phys).or(isEmpty(tagWord(), i)), [
+      when(isEmpty(phys).or(isEmpty(i)), [
         settle(STACK_UNDERFLOW),
         markUsed(phys),
         put(at, INDEFINITE, INDEFINITE_SE),

@@ -38,7 +38,6 @@ import {
   setStatusWord,
   slot,
   statusWord,
-  tagWord,
 } from './state.ts';
 
 export const OPERATIONS = ['add', 'mul', 'sub', 'subr', 'div', 'divr'] as const;
@@ -101,16 +100,14 @@ export function defineOperations(
         src = s.param32(),
         pops = s.param32();
       const status = s.local32(),
-        tags = s.local32(),
         sig = s.local64(),
         se = s.local32();
       return [
         status.set(statusWord()),
-        tags.set(tagWord()),
         dst.set(physical(status, dst)),
         src.set(physical(status, src)),
         when(
-          isEmpty(tags, dst).or(isEmpty(tags, src)),
+          isEmpty(dst).or(isEmpty(src)),
           [settle(STACK_UNDERFLOW), markUsed(dst), put(slot(dst), INDEFINITE, INDEFINITE_SE)],
           [
             dst.set(slot(dst)),
@@ -137,7 +134,7 @@ export function defineOperations(
         return [
           top(phys, at),
           when(
-            isEmpty(tagWord(), phys),
+            isEmpty(phys),
             [settle(STACK_UNDERFLOW), markUsed(phys), put(at, INDEFINITE, INDEFINITE_SE)],
             [
               operands.into(sig, se, widen, bits),
@@ -160,7 +157,7 @@ export function defineOperations(
       return [
         top(phys, at),
         when(
-          isEmpty(tagWord(), phys),
+          isEmpty(phys),
           [settle(STACK_UNDERFLOW), markUsed(phys), put(at, INDEFINITE, INDEFINITE_SE)],
           [
             sig.set(loadSig(at)),
@@ -191,7 +188,7 @@ export function defineOperations(
         top(phys, at),
         other.set(physical(statusWord(), 1)),
         ...(codes ? [setStatusWord(statusWord().and(~C2))] : []),
-        when(isEmpty(tagWord(), phys).or(isEmpty(tagWord(), other)), [
+        when(isEmpty(phys).or(isEmpty(other)), [
           settle(STACK_UNDERFLOW),
           markUsed(phys),
           put(at, INDEFINITE, INDEFINITE_SE),
@@ -233,9 +230,9 @@ export function defineOperations(
       top(phys, at),
       next.set(physical(statusWord(), 7)),
       when(
-        isEmpty(tagWord(), phys).or(isEmpty(tagWord(), next).eqz()),
+        isEmpty(phys).or(isEmpty(next).eqz()),
         [
-          settle(isEmpty(tagWord(), phys).pick(IE | SF, IE | SF | C1)),
+          settle(isEmpty(phys).pick(IE | SF, IE | SF | C1)),
           put(at, INDEFINITE, INDEFINITE_SE),
           put(slot(next), INDEFINITE, INDEFINITE_SE),
         ],

@@ -36,11 +36,10 @@ import {
   isEmpty,
   physical,
   SF,
+  setEmpty,
   setStatusWord,
-  setTagWord,
   slot,
   statusWord,
-  tagWord,
   ZE,
 } from './state.ts';
 
@@ -99,8 +98,8 @@ export function defineStack(module: ModuleBuilder): Stack {
       [setStatusWord(statusWord().and(~C1).or(f))],
     );
   const setTop = (top: Int32): Bytes => setStatusWord(statusWord().and(~0x3800).or(top.and(7).shl(11)));
-  const markEmpty = (phys: Int32): Bytes => setTagWord(tagWord().or(i32(3).shl(phys.shl(1))));
-  const markUsed = (phys: Int32): Bytes => setTagWord(tagWord().and(i32(3).shl(phys.shl(1)).xor(-1)));
+  const markEmpty = (phys: Int32): Bytes => setEmpty(phys, 1);
+  const markUsed = (phys: Int32): Bytes => setEmpty(phys, 0);
   const put = (at: Int32, sig: Int64 | bigint, se: Int32 | number): Bytes => [
     ...store64(at, sig, FPR),
     ...store16(at, se, FPR + 8),
@@ -124,7 +123,7 @@ export function defineStack(module: ModuleBuilder): Stack {
     const phys = s.local32();
     return [
       phys.set(physical(statusWord(), 7)),
-      when(isEmpty(tagWord(), phys).eqz(), [
+      when(isEmpty(phys).eqz(), [
         // An empty source is told before the full stack.
         f.set(f.and(SF).pick(IE | SF, IE | SF | C1)),
         sig.set(INDEFINITE),

@@ -1,11 +1,10 @@
 /**
  * Names for the x87 state and the words in it, and the two questions every instruction asks: where is ST(i), is it
- * empty. The tag word in the state block says only empty (11) or in use (00); the valid, zero and special tags that
- * FNSTENV shows are derived from the register when they are asked for, as the processor does (SDM vol. 1, "x87 FPU
- * Tag Word").
+ * empty (tags.ts).
  */
 import { addressOf } from '../../layout.ts';
 import { type Int32, type Int64, i32, type Local32, load16, load64, store16 } from './expression.ts';
+import { EMPTY_OFFSET } from './tags.ts';
 
 /** Exception bits, the same in status and control word. */
 export const IE = 1,
@@ -46,22 +45,20 @@ export const FOP_FROM_CODE = 0x8000;
 export const FPR = addressOf('fpr');
 export const FCW = addressOf('fcw');
 export const FSW = addressOf('fsw');
-export const FTW = addressOf('ftw');
 
 export const controlWord = (): Int32 => load16(0, FCW);
 export const statusWord = (): Int32 => load16(0, FSW);
-export const tagWord = (): Int32 => load16(0, FTW);
 export const setStatusWord = (value: Int32) => store16(0, value, FSW);
-export const setTagWord = (value: Int32) => store16(0, value, FTW);
 
 /** Physical number of ST(i). */
 export const physical = (status: Int32, i: Int32 | number): Int32 => {
   const top = status.shrU(11);
   return (i === 0 ? top : top.add(i)).and(7);
 };
-export const isEmpty = (tags: Int32, phys: Int32): Int32 => tags.shrU(phys.shl(1)).and(1);
 /** Offset of a register's slot from FPR. */
 export const slot = (phys: Int32): Int32 => phys.shl(4);
+export const isEmpty = (phys: Int32): Int32 => load16(slot(phys), FPR + EMPTY_OFFSET);
+export const setEmpty = (phys: Int32, empty: 0 | 1) => store16(slot(phys), empty, FPR + EMPTY_OFFSET);
 export const loadSig = (slotOffset: Int32): Int64 => load64(slotOffset, FPR);
 export const loadSe = (slotOffset: Int32): Int32 => load16(slotOffset, FPR + 8);
 

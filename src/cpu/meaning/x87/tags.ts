@@ -1,18 +1,30 @@
 /**
- * The tag word as FNSTENV shows it: 00 valid, 01 zero, 10 special, 11 empty, by physical register. In the state block
- * a register is only empty or in use; what is in it is looked at here.
- * Source: Intel SDM vol. 1, "x87 FPU Tag Word".
+ * The tag word. While the processor runs, the word behind sign and exponent in a register's slot says whether the
+ * register is empty (1) or in use (0); in saved states it is 0 and the tag word holds it, empty (11) or in use (00).
+ * The valid, zero and special tags that FNSTENV shows are derived from the register when they are asked for, as the
+ * processor does. Source: Intel SDM vol. 1, "x87 FPU Tag Word".
  */
 import { addressOf } from '../../layout.ts';
 
 const FPR = addressOf('fpr');
-const FTW = addressOf('ftw');
+/** Of the word in a slot. */
+export const EMPTY_OFFSET = 10;
 
-/** @param view the whole linear memory */
+/** Empty (11) or in use (00), by physical register. @param fpr where the registers are in the view */
+export function emptyTags(view: DataView, fpr = FPR): number {
+  let tags = 0;
+  for (let i = 0; i < 8; i++) tags |= (view.getUint16(fpr + i * 16 + EMPTY_OFFSET, true) * 3) << (2 * i);
+  return tags;
+}
+export function setEmptyTags(view: DataView, tags: number, fpr = FPR): void {
+  for (let i = 0; i < 8; i++) view.setUint16(fpr + i * 16 + EMPTY_OFFSET, (tags >> (2 * i)) & 1, true);
+}
+
+/** The tag word as FNSTENV shows it: 00 valid, 01 zero, 10 special, 11 empty. @param view the whole linear memory */
 export function tagWordOf(view: DataView): number {
-  const inUse = view.getUint16(FTW, true);
+  const tags = emptyTags(view);
   let word = 0;
-  for (let i = 0; i < 8; i++) word |= tagOf(view, i, inUse) << (2 * i);
+  for (let i = 0; i < 8; i++) word |= tagOf(view, i, tags) << (2 * i);
   return word;
 }
 

@@ -5,6 +5,7 @@
 import type { Processor } from '../../cpu.ts';
 import { decodeInstruction, type Instruction } from '../../decode-instruction.ts';
 import { addressOf } from '../../layout.ts';
+import { emptyTags, setEmptyTags } from '../../meaning/x87/tags.ts';
 import { DESCRIPTOR_OUTSIDE_TABLE, type TrapSink } from '../../trap-sink.ts';
 import {
   asIntel,
@@ -223,7 +224,6 @@ export class VectorMachine {
     const from = new DataView(image.buffer);
     view.setUint16(addressOf('fcw'), from.getUint16(0, true), true);
     view.setUint16(addressOf('fsw'), from.getUint16(4, true), true);
-    view.setUint16(addressOf('ftw'), from.getUint16(8, true), true);
     u8.fill(0, addressOf('fop'), addressOf('fds') + 4);
     const registers = physical(image);
     for (let reg = 0; reg < 8; reg++) {
@@ -231,6 +231,7 @@ export class VectorMachine {
       u8.fill(0, at, at + 16);
       u8.set(registers.subarray(reg * 10, reg * 10 + 10), at);
     }
+    setEmptyTags(view, from.getUint16(8, true));
   }
 
   /** @returns undefined if the processor did what the hardware did. */
@@ -348,7 +349,7 @@ export class VectorMachine {
     if (control !== theirs.control) wrong.push(`fcw ${hex(control)} not ${hex(theirs.control)}`);
     if ((status & statusMask) !== (theirs.status & statusMask))
       wrong.push(`fsw ${hex(status)} not ${hex(theirs.status)}`);
-    const tags = view.getUint16(addressOf('ftw'), true);
+    const tags = emptyTags(view);
     for (let reg = 0; reg < 8; reg++) {
       const empty = ((tags >> (reg * 2)) & 3) === 3;
       const emptyThere = ((theirs.tags >> (reg * 2)) & 3) === 3;
