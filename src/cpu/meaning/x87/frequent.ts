@@ -28,7 +28,7 @@ import {
   TELL_FLAGS,
   type X87Hot,
 } from './hot.ts';
-import { BUSY, EXP_MAX, FCW, FPR, MSB, PE, RC_MASK, SIGN, statusWord } from './state.ts';
+import { BUSY, EXP_MAX, FCW, FPR, MSB, PE, RC_MASK, SIGN } from './state.ts';
 
 /** Writes a case, to its end: a tail, or `site.finishCase()`. */
 export type HotX87 = (site: HotSite, x: X87Hot) => void;
@@ -388,7 +388,7 @@ const loadControl: HotX87 = (site, x) => {
   site.load(16);
   site.f.set(control.index);
   x.run(control.set(control.and(0x1f3f).or(0x40)));
-  x.leaveIf(statusWord().and(control.xor(-1).and(0x3f).or(BUSY)));
+  x.leaveIf(x.status().and(control.xor(-1).and(0x3f).or(BUSY)));
   x.run(store16(0, control, FCW), x.setMode(control));
   site.finishCase();
 };
