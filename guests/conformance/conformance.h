@@ -77,8 +77,13 @@ void test_mmu(void);
 void test_memory(void);
 void test_grants(void);
 void test_misc(void);
-/* Parts of vcpus and misc. */
+/* Parts of descriptors, vcpus and misc. */
+void test_call_gates(void);
 void test_second_vcpu(void);
+void test_failsafe(void);
+/* While another vcpu counts there. */
+void test_failsafe_at_switch(volatile u32 *counter);
 void test_segment_assist(void);
+void test_platform(void);
 
 #endif

@@ -110,4 +110,5 @@ void test_descriptors(void) {
 	test_set_gdt();
 	test_trap_table();
 	test_ldt();
+	test_call_gates();
 }

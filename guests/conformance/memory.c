@@ -86,6 +86,9 @@ void test_memory(void) {
 		op = (struct xen_memory_reservation){ &none, 1, 0, 0, 0x7000 };
 		expect("for a domain that does not exist", HYPERVISOR_memory_op(ops[i].cmd, &op),
 		       by_version(privileged() ? -ESRCH : -EPERM, 0));
+		op = (struct xen_memory_reservation){ &none, 1, 0, 12, DOMID_SELF };
+		if (is_302())
+			expect("at an address of 12 bits", HYPERVISOR_memory_op(ops[i].cmd, &op), -ENOMEM);
 		if (ops[i].cmd != XENMEM_decrease_reservation)
 			expect("an extent larger than any", reserve(ops[i].cmd, &none, 1, 19), 0);
 		expect("no extents", reserve(ops[i].cmd, &none, 0, 0), 0);

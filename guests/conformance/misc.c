@@ -167,7 +167,9 @@ void test_misc(void) {
 	test_console_io();
 	test_xen_version();
 	test_callbacks();
+	test_failsafe();
 	test_vm_assist();
 	test_nmi();
 	test_multicall();
+	test_platform();
 }

@@ -94,6 +94,7 @@ void test_second_vcpu(void) {
 	before = counter;
 	HYPERVISOR_sched_op(SCHEDOP_yield, NULL);
 	holds("another vcpu runs meanwhile, sched_op_new", counter != before);
+	test_failsafe_at_switch(&counter);
 	row("VCPUOP_down");
 	expect("another vcpu", HYPERVISOR_vcpu_op(VCPUOP_down, 1, NULL), 0);
 	sleep_until(system_time() + MILLISECONDS(2));

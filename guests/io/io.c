@@ -7,7 +7,7 @@
  * then stays silent from its delivery until the guest has told that it is done.
  *
  *   presses=N  waits for N presses of the lab button (3)        nmis=N   waits for N NMIs (1)
- *   debug=N    waits for N events of VIRQ_DEBUG (0)
+ *   debug=N    waits for N events of VIRQ_DEBUG (0)         states=N waits for N comings and goings of CPUs (0)
  */
 #include "events.h"
 #include "guest.h"
@@ -320,6 +320,70 @@ static void use_button(u32 wanted) {
 	printf("button: %d presses, %d interrupts\n", presses, button_interrupts);
 }
 
+/* ---- physical CPUs. The initial domain of a 4.17 sends them off line and back, and hears of it whoever did it. */
+#define HYPERCALL_platform_op 7
+#define XENPF_get_cpuinfo 55
+#define XENPF_cpu_online 56
+#define XENPF_cpu_offline 57
+#define XENPF_INTERFACE_VERSION 0x03000001
+#define VIRQ_PCPU_STATE 9
+#define EOPNOTSUPP 95
+static struct { u32 cmd, version, cpu, last, flags, rest[29]; } platform;
+
+static long platform_op(u32 cmd, u32 cpu) {
+	platform.cmd = cmd;
+	platform.version = XENPF_INTERFACE_VERSION;
+	platform.cpu = cpu;
+	return hypercall1(HYPERCALL_platform_op, &platform);
+}
+static int is_on_line(u32 cpu) {
+	must(platform_op(XENPF_get_cpuinfo, cpu), "XENPF_get_cpuinfo");
+	return platform.flags == 1;
+}
+static volatile u32 cpu_changes;
+static void cpu_changed(u32 port) {
+	(void)port;
+	cpu_changes++;
+}
+
+static void use_cpus(u32 wanted) {
+	u32 port, last;
+	if (xen_version() >> 16 == 3) {
+		struct evtchn_bind_virq bind = { VIRQ_PCPU_STATE, 0, 0 };
+		check(event_channel_op(EVTCHNOP_bind_virq, &bind, sizeof bind) == -EINVAL, "3.0.2 has no such VIRQ");
+		return;
+	}
+	port = bind_virq(VIRQ_PCPU_STATE);
+	event_set_handler(port, cpu_changed);
+	event_unmask(port);
+	check(is_on_line(0), "CPU 0 is on line");
+	last = platform.last;
+	check(platform_op(XENPF_cpu_offline, 0) == -EOPNOTSUPP, "CPU 0 stays");
+	check(platform_op(XENPF_cpu_offline, last + 1) == -EINVAL, "there is none behind the last");
+	check(cpu_changes == 0, "nothing has changed");
+	if (last == 0) {
+		printf("cpus: one, which stays\n");
+	} else {
+		must(platform_op(XENPF_cpu_offline, last), "XENPF_cpu_offline");
+		check(cpu_changes == 1 && !is_on_line(last), "it has gone, and that was told");
+		must(platform_op(XENPF_cpu_online, last), "XENPF_cpu_online");
+		check(cpu_changes == 2 && is_on_line(last), "it is back, and that was told");
+		printf("cpus: %d, the last one sent off line and back: %d events\n", last + 1, cpu_changes);
+	}
+	if (wanted)
+		printf("cpus: take one off line and bring it back, until %d changes are seen\n", wanted);
+	for (u32 seen = cpu_changes, until = seen + wanted; seen < until;) {
+		sleep_until(system_time() + MILLISECONDS(10));
+		if (seen == cpu_changes)
+			continue;
+		seen = cpu_changes;
+		printf("cpus:");
+		for (u32 cpu = 0; cpu <= last; cpu++)
+			printf(" %d %s line%s", cpu, is_on_line(cpu) ? "on" : "off", cpu < last ? "," : "\n");
+	}
+	close_port(port);
+}
+
 static void ordinary_domain(void) {
 	struct { u32 base, reg, value; } apic = { 0xfec00000, 1, 0 };
 	struct { u32 irq, vector; } assign = { RTC_IRQ, 0 };
@@ -341,7 +405,7 @@ static u32 number_option(const char *name, u32 otherwise) {
 void guest_main(void) {
 	struct { void (*handler)(void); u32 pad; } callback = { nmi_entry, 0 };
 	u32 wanted_presses = number_option("presses", 3), wanted_nmis = number_option("nmis", 1);
-	u32 wanted_debug = number_option("debug", 0);
+	u32 wanted_debug = number_option("debug", 0), wanted_states = number_option("states", 0);
 	u32 debug_port = bind_virq(VIRQ_DEBUG);
 
 	event_set_handler(debug_port, debug_event);
@@ -363,6 +427,7 @@ void guest_main(void) {
 		printf("nmi: %d taken\n", nmis);
 		check(wanted_nmis == 0 || nmi_reasons == 4, "the reason is unknown, as a button's is");
 		must(hypercall2(HYPERCALL_nmi_op, XENNMI_unregister_callback, NULL), "XENNMI_unregister_callback");
+		use_cpus(wanted_states);
 	} else
 		ordinary_domain();
 	while (debug_events < wanted_debug)

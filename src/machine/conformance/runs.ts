@@ -32,6 +32,8 @@ export interface ConformanceRun {
   commandLine: string;
   privileged: boolean;
   vcpus: number;
+  /** Simulated physical CPUs; 1 unless said. */
+  cpus?: number;
 }
 
 /** What the guest's command line can ask for at the end of the test. */
@@ -46,6 +48,7 @@ export function coverageRuns(): ConformanceRun[] {
     run({});
     run({ privileged: true, commandLine: 'button' });
     run({ vcpus: 2, commandLine: 'only=scheduling,vcpus' });
+    if (image.xen === '4.17') run({ privileged: true, cpus: 2, commandLine: 'only=misc' });
     for (const end of ENDINGS) run({ commandLine: `only=none end=${end}` });
   }
   return runs;
@@ -70,7 +73,7 @@ export function runConformance(
   prepare: (session: Session, domid: number) => void = () => {},
   maxInstructions = MOST_INSTRUCTIONS,
 ): Outcome {
-  const session = new Session(MACHINE);
+  const session = new Session({ ...MACHINE, cpus: run.cpus });
   const request: BuildRequest = {
     name: 'conformance',
     image,

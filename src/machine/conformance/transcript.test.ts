@@ -1,20 +1,42 @@
+/**
+ * The conformance guest judges the hypervisor itself, one line for each rule: every image, as an ordinary domain and
+ * as the initial one, must find nothing wrong and come to its count, and its transcript is what it was.
+ */
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { audit } from '../../xen/audit.ts';
 import { guestFile } from '../testing/boot.ts';
-import { imageName, runConformance } from './runs.ts';
+import { imageName, isGreen, judgedLines, type Outcome, runConformance } from './runs.ts';
 import { comparable, compareTranscripts, transcriptName, transcriptRuns } from './transcript.ts';
 
 const golden = (name: string) => new URL(`../testing/golden/${name}`, import.meta.url);
+/** Of the shortest of the runs. */
+const FEWEST_LINES = 400;
 
-describe('the transcript of', () => {
-  it.each(transcriptRuns().map((run) => [transcriptName(run), run] as const))(
-    '%s is what it was (`npx tsx scripts/conformance-transcripts.ts` writes it anew)',
-    (name, run) => {
-      expect(existsSync(golden(name))).toBe(true);
-      const { text } = runConformance(guestFile(`${imageName(run.image)}.elf`), run);
-      expect(text).toBe(readFileSync(golden(name), 'utf8'));
-    },
-  );
+describe.each(transcriptRuns().map((run) => [transcriptName(run), run] as const))('%s', (name, run) => {
+  let outcome: Outcome;
+  beforeAll(() => {
+    outcome = runConformance(guestFile(`${imageName(run.image)}.elf`), run);
+  }, 120_000);
+
+  it('finds nothing wrong, and comes to its count', () => {
+    const judged = judgedLines(outcome.text);
+    expect(judged.filter((line) => !line.ok)).toEqual([]);
+    // The count is of what was printed: no line got lost.
+    const count = Number(/^conformance: (\d+) lines/m.exec(outcome.text)?.[1]);
+    expect(count).toBe(judged.length);
+    expect(count).toBeGreaterThan(FEWEST_LINES);
+    expect(isGreen(outcome)).toBe(true);
+  });
+
+  it('leaves the books of the frames in order', () => {
+    expect(audit(outcome.session.machine.hv)).toEqual([]);
+  });
+
+  it('is the transcript that it was (`npx tsx scripts/conformance-transcripts.ts` writes it anew)', () => {
+    expect(existsSync(golden(name))).toBe(true);
+    expect(outcome.text).toBe(readFileSync(golden(name), 'utf8'));
+  });
 });
 
 describe('comparing transcripts', () => {
