@@ -237,7 +237,32 @@ describe('a machine saved while its devices are at work', () => {
     expect(stateHash(loaded.value)).toBe(stateHash(machine));
     expect(loaded.value.run(2000 * MS).kind).toBe('ended');
     expect(machine.run(2000 * MS).kind).toBe('ended');
-    expect(printed).toContain('nmi: 2 taken\nio: everything tried, all as expected');
+    expect(printed).toContain('nmi: 2 taken\ncpus: one, which stays\nio: everything tried, all as expected');
+    expect(stateHash(loaded.value)).toBe(stateHash(machine));
+  });
+
+  it('goes on as if nothing had been: while a CPU is off line', () => {
+    const at = { button: [400, 410, 420], nmi: [430], 'cpu1-off': [600], 'cpu1-on': [700] };
+    const presses = timedPresses(
+      (Object.keys(at) as (keyof typeof at)[]).flatMap((press) =>
+        at[press].map((ms) => ({ press, domid: 0, atMs: ms })),
+      ),
+    );
+    const machine = new Machine({ ...MACHINE, memoryMiB: 16, cpus: 2, replay: presses }, () => {});
+    machine.addDomain(
+      request(guestFile('io-x86_32p.elf'), { memoryMiB: 8, privileged: true, commandLine: 'states=2' }),
+    );
+    machine.run(650 * MS);
+    let printed = '';
+    const loaded = loadLab(saveLab(machine), (_domid, bytes) => {
+      printed += String.fromCharCode(...bytes);
+    });
+    if (!loaded.ok) throw new Error(loaded.error.message);
+    expect(loaded.value.hv.pcpus.map((cpu) => cpu.online)).toEqual([true, false]);
+    expect(stateHash(loaded.value)).toBe(stateHash(machine));
+    expect(loaded.value.run(2000 * MS).kind).toBe('ended');
+    expect(machine.run(2000 * MS).kind).toBe('ended');
+    expect(printed).toContain('cpus: 0 on line, 1 on line\nio: everything tried, all as expected');
     expect(stateHash(loaded.value)).toBe(stateHash(machine));
   });
 });

@@ -33,6 +33,7 @@ const machine = (mode: MachineView['mode']): MachineView => ({
   speed: 1,
   memoryMiB: 64,
   cpus: 1,
+  cpusOffLine: [],
   playing: false,
   freeFrames: 0,
   failure: null,
@@ -81,6 +82,23 @@ describe('the buttons of the machine', () => {
     for (const id of ['press-button', 'press-nmi', 'send-debug'])
       commands.find((command) => command.id === id)!.perform();
     expect(done).toEqual(['press "button"', 'press "nmi"', 'press "debug"']);
+  });
+});
+
+describe('the physical CPUs', () => {
+  const at = (cpus: number, cpusOffLine: number[]) => {
+    const { store, commands, done } = setup();
+    store.setState({ views: { machine: { ...machine('running'), cpus, cpusOffLine } } });
+    for (const command of commands.filter(({ id }) => id === 'cpu-off' || id === 'cpu-on'))
+      if (command.disabled(store.getState()) === null) command.perform();
+    return done;
+  };
+  it('go from the last on and come back from the first on, but for CPU 0', () => {
+    expect(at(1, [])).toEqual([]);
+    expect(at(3, [])).toEqual(['press "cpu2-off"']);
+    expect(at(3, [2])).toEqual(['press "cpu1-off"', 'press "cpu2-on"']);
+    expect(at(3, [1, 2])).toEqual(['press "cpu1-on"']);
+    expect(at(4, [1])).toEqual(['press "cpu3-off"', 'press "cpu1-on"']);
   });
 });
 

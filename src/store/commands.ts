@@ -57,6 +57,18 @@ function whyNoDebugKey(s: LabState): string | null {
   return selected.ending === null ? null : 'The selected domain has ended.';
 }
 
+/** The last physical CPU that can go, and the first that can come back; 0: there is none. */
+const lastOnLine = (s: LabState): number => {
+  const { cpus = 1, cpusOffLine = [] } = s.views.machine ?? {};
+  for (let cpu = cpus - 1; cpu > 0; cpu--) if (!cpusOffLine.includes(cpu)) return cpu;
+  return 0;
+};
+const firstOffLine = (s: LabState): number => s.views.machine?.cpusOffLine[0] ?? 0;
+/** CPU 0 never goes. */
+const pressCpu = (actions: LabActions, cpu: number, way: 'off' | 'on'): void => {
+  if (cpu === 1 || cpu === 2 || cpu === 3) actions.press(`cpu${cpu}-${way}`, 0);
+};
+
 function whyNotPlay({ started, views }: LabState): string | null {
   if (started === null) return 'No demo was started on this machine.';
   const { input = [], presses = [] } = started.demo;
@@ -161,6 +173,20 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
         const { domid } = store.getState().selection;
         if (domid !== null) actions.press('debug', domid);
       },
+    },
+    {
+      id: 'cpu-off',
+      label: 'Take the last physical CPU off line',
+      group: 'Machine',
+      disabled: (s) => (lastOnLine(s) === 0 ? 'The machine needs the one CPU that is on line.' : null),
+      perform: () => pressCpu(actions, lastOnLine(store.getState()), 'off'),
+    },
+    {
+      id: 'cpu-on',
+      label: 'Bring a physical CPU back on line',
+      group: 'Machine',
+      disabled: (s) => (firstOffLine(s) === 0 ? 'Every CPU is on line.' : null),
+      perform: () => pressCpu(actions, firstOffLine(store.getState()), 'on'),
     },
     {
       id: 'play',

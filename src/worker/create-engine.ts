@@ -86,6 +86,7 @@ class MachineEngine implements Engine {
     return {
       memoryMiB: options.memoryMiB,
       cpus: hv.pcpus.length,
+      cpusOffLine: hv.pcpus.filter((cpu) => !cpu.online).map((cpu) => cpu.id),
       freeFrames: hv.frames.freeFrames,
       playing: this.#script !== null && !this.#script.isOver(this.#machine),
       waiting: waiting.length === 0 ? null : `waiting for an event of ${waiting.join(', ')}`,

@@ -17,6 +17,8 @@ export type EngineQuery = Exclude<ViewQuery, { view: 'machine' }>;
 export interface EngineFacts {
   memoryMiB: number;
   cpus: number;
+  /** CPUs that are off line. */
+  cpusOffLine: number[];
   freeFrames: number;
   /** A script types and presses. */
   playing: boolean;

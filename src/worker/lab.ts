@@ -426,6 +426,7 @@ export class Lab implements LabApi {
       speed: this.#speed,
       memoryMiB: this.#settings.memoryMiB,
       cpus: facts.cpus,
+      cpusOffLine: facts.cpusOffLine,
       freeFrames: facts.freeFrames,
       playing: facts.playing,
       failure: this.#failure,

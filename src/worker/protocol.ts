@@ -136,6 +136,8 @@ export interface MachineView {
   memoryMiB: number;
   /** Simulated physical CPUs. */
   cpus: number;
+  /** Those of them that are off line, in order. */
+  cpusOffLine: number[];
   freeFrames: number;
   /** A script types and presses. */
   playing: boolean;

@@ -107,6 +107,7 @@ export class FakeEngine implements Engine {
     return {
       memoryMiB: this.settings.memoryMiB,
       cpus: this.settings.cpus ?? 1,
+      cpusOffLine: [],
       freeFrames: 1000,
       playing: false,
       waiting: 'd1 waits for an event',

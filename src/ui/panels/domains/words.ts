@@ -1,5 +1,5 @@
 /** A domain and its vcpus in words. */
-import type { DomainSummary, VcpuSummary } from '../../../worker/protocol.ts';
+import type { DomainSummary, MachineView, VcpuSummary } from '../../../worker/protocol.ts';
 
 /** "32 MiB, 2-level, Xen 3.0.2" */
 export function aboutDomain(domain: DomainSummary): string {
@@ -10,9 +10,15 @@ export function aboutDomain(domain: DomainSummary): string {
   return parts.join(', ');
 }
 
-/** "256 MiB machine", "256 MiB, 2 CPUs" */
-export const machineWords = ({ memoryMiB, cpus }: { memoryMiB: number; cpus: number }): string =>
-  cpus === 1 ? `${memoryMiB} MiB machine` : `${memoryMiB} MiB, ${cpus} CPUs`;
+/** "256 MiB machine", "256 MiB, 2 CPUs", "256 MiB, 4 CPUs, 1 off line" */
+export function machineWords({
+  memoryMiB,
+  cpus,
+  cpusOffLine,
+}: Pick<MachineView, 'memoryMiB' | 'cpus' | 'cpusOffLine'>): string {
+  const off = cpusOffLine.length === 0 ? '' : `, ${cpusOffLine.length} off line`;
+  return cpus === 1 ? `${memoryMiB} MiB machine` : `${memoryMiB} MiB, ${cpus} CPUs${off}`;
+}
 
 export function stateWords(domain: DomainSummary): string {
   switch (domain.state) {

@@ -12,6 +12,7 @@ const machine = (mode: MachineView['mode']): MachineView => ({
   speed: 1,
   memoryMiB: 64,
   cpus: 1,
+  cpusOffLine: [],
   playing: false,
   freeFrames: 0,
   failure: null,
