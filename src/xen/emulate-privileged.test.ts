@@ -226,6 +226,21 @@ describe.each(['3.0.2', '4.17'] as const)('privileged instructions in ring 1, %s
     );
   });
 
+  it('4.17 shows the PAT that it runs with, to who has no #GP handler too', () => {
+    run(
+      function* (g) {
+        const { cpu } = g.machine;
+        cpu.setReg(ECX, 0x277);
+        for (const handler of old ? [g.vcpu.trapAddress[13]!] : [g.vcpu.trapAddress[13]!, 0]) {
+          g.vcpu.trapAddress[13] = handler;
+          expect(yield* attempt(g, '0f 32')).toEqual(old ? refused(GP) : done(2));
+        }
+        if (!old) expect([cpu.getReg(EDX), cpu.getReg(EAX)]).toEqual([0x0501, 0x0007_0406]);
+      },
+      { personality },
+    );
+  });
+
   it('ring 3 gets #GP for all of them', () => {
     run(
       function* (g) {

@@ -341,6 +341,13 @@ const MSRS = new Map<number, number>([
   [0x2a, 0], // EBL_CR_POWERON
   [0x8b, 0], // BIOS_SIGN
 ]);
+/**
+ * PAT, as 4.17 programs it on every processor: WB WT UC- UC WC WP UC UC. Linux 4.1 to 4.8 reads it before it can catch
+ * a fault and makes its table of cache modes of it, whatever CPUID says: with 0 all of its memory would be uncached.
+ */
+const MSR_PAT = 0x277;
+const PAT_LOW = 0x0007_0406;
+const PAT_HIGH = 0x0000_0501;
 const MSR_TSC = 0x10;
 
 function readMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
@@ -348,6 +355,7 @@ function readMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
   let value: number | undefined;
   if (msr === MSR_EFER) value = cpu.efer;
   else if (msr === MSR_TSC) value = hv.now();
+  else if (msr === MSR_PAT && vcpu.domain.personality === '4.17') value = PAT_HIGH * 0x1_0000_0000 + PAT_LOW;
   else value = MSRS.get(msr);
   if (value === undefined) {
     // 4.17, while the guest has no #GP handler to catch the fault with: 0.

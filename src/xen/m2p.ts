@@ -8,7 +8,7 @@ import { RAM_BASE } from '../cpu/layout.ts';
 import { FRAME_SIZE, type PhysicalMemory } from '../cpu/physical-memory.ts';
 import type { Domain } from './domain.ts';
 import { FRAME_SHARED, type FrameTable, IO_FRAMES } from './frames.ts';
-import { PTE_ACCESSED, PTE_PRESENT, XEN_SLOT_2L, XEN_SLOT_PAE } from './page-table-entries.ts';
+import { PTE_ACCESSED, PTE_PRESENT, PTE_PS, XEN_SLOT_2L, XEN_SLOT_PAE } from './page-table-entries.ts';
 import type { Abi } from './personality.ts';
 
 /** No pfn: pages that are shared, foreign or Xen's own. */
@@ -17,6 +17,12 @@ export const INVALID_M2P_ENTRY = 0xffff_ffff;
 const UNKNOWN = 0x5555_5555;
 
 const LINK = PTE_PRESENT | PTE_ACCESSED;
+/**
+ * PAE slots say "2 MiB page", which is what real ones are. This processor has no page sizes and ignores the bit, but
+ * kernels that walk their own tables in software (Linux's check for writable code) stop there; without it they would
+ * look for the L1 table behind the slot, which is no page of theirs, and die.
+ */
+const LINK_PAE = LINK | PTE_PS;
 
 /** The M2P window of each ABI: start, end, number of the last entry. */
 export const M2P_WINDOW: Record<Abi, { start: number; end: number; maxMfn: number }> = {
@@ -74,7 +80,7 @@ export class M2p {
   xenSlot(entryBytes: 4 | 8, index: number): number {
     const table =
       entryBytes === 4 ? this.tables2L[index - XEN_SLOT_2L] : this.tablesPae[index - XEN_SLOT_PAE];
-    return table === undefined ? 0 : ((table << 12) | LINK) >>> 0;
+    return table === undefined ? 0 : ((table << 12) | (entryBytes === 4 ? LINK : LINK_PAE)) >>> 0;
   }
 
   /** Overwrites Xen's slots of an L2 table: the M2P, everything else cleared. */
