@@ -18,7 +18,7 @@ export interface MachineSettings {
 
 export interface DomainRequest {
   name: string;
-  /** ELF32 image, or gzip of one. Transferred. */
+  /** ELF32 image, packed or not, or a bzImage. Transferred. */
   image: Uint8Array;
   ramdisk?: Uint8Array;
   commandLine: string;

@@ -1,35 +1,58 @@
 /**
- * Images as users have them: plain ELF, gzip of one, or a Linux bzImage with a gzip payload
- * (Linux Documentation/x86/boot.rst: payload_offset and payload_length, protocol 2.08).
+ * Images as users have them: plain ELF, one packed with gzip, xz, lzma or lz4, or a Linux bzImage with such a payload
+ * (Linux Documentation/x86/boot.rst: payload_offset and payload_length, protocol 2.08). Behind a payload that is not
+ * gzip its unpacked size may follow, in four bytes.
  */
 import { gunzipSync } from 'fflate';
+import { crc32 } from './crc.ts';
 import { hex, type ImageResult, imageError } from './image-error.ts';
+import { DamagedLz4, unpackLz4 } from './lz4.ts';
+import { DamagedLzma, unpackLzma } from './lzma.ts';
+import { unpackXz } from './xz.ts';
 
 /** An image that unpacks to more than the largest machine cannot be meant. */
 const UNPACKED_LIMIT = 1024 * 1024 * 1024;
 
-const COMPRESSIONS: readonly (readonly [string, readonly number[]])[] = [
-  ['bzip2', [0x42, 0x5a, 0x68]],
-  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
-  ['lzo', [0x89, 0x4c, 0x5a, 0x4f]],
-  ['lz4', [0x02, 0x21, 0x4c, 0x18]],
-  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
-  ['lzma', [0x5d, 0x00, 0x00]],
+interface Compression {
+  name: string;
+  magic: readonly number[];
+  /** null: known by name only. Throws what is wrong. */
+  unpack: ((packed: Uint8Array, limit: number) => Uint8Array) | null;
+}
+const COMPRESSIONS: readonly Compression[] = [
+  { name: 'xz', magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a], unpack: unpackXz },
+  { name: 'lzma', magic: [0x5d, 0x00, 0x00], unpack: unpackLzma },
+  { name: 'lz4', magic: [0x02, 0x21, 0x4c, 0x18], unpack: unpackLz4 },
+  { name: 'bzip2', magic: [0x42, 0x5a, 0x68], unpack: null },
+  { name: 'lzo', magic: [0x89, 0x4c, 0x5a, 0x4f], unpack: null },
+  { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: null },
 ];
 
 /** @returns the plain bytes: the file itself if it is neither compressed nor a bzImage. */
 export function unpackImage(file: Uint8Array): ImageResult<Uint8Array> {
-  if (isGzip(file)) return gunzip(file);
-  if (isBzImage(file)) return unpackBzImage(file);
-  const name = compressionOf(file);
-  if (name) return unsupported(name);
-  return { ok: true, value: file };
+  return isBzImage(file) ? unpackBzImage(file) : unpack(file);
+}
+
+function unpack(packed: Uint8Array): ImageResult<Uint8Array> {
+  if (isGzip(packed)) return gunzip(packed);
+  const compression = COMPRESSIONS.find(({ magic }) => startsWith(packed, magic));
+  if (!compression) return { ok: true, value: packed };
+  const { name } = compression;
+  if (compression.unpack === null) return unsupported(name);
+  try {
+    return { ok: true, value: compression.unpack(packed, UNPACKED_LIMIT) };
+  } catch (error) {
+    if (!(error instanceof DamagedLzma || error instanceof DamagedLz4)) throw error;
+    return imageError('bad-compression', `the ${name} data of the image is damaged: ${error.message}`, {
+      compression: name,
+      packed: packed.length,
+    });
+  }
 }
 
 const startsWith = (bytes: Uint8Array, magic: readonly number[]) =>
   magic.every((byte, i) => bytes[i] === byte);
 export const isGzip = (bytes: Uint8Array): boolean => startsWith(bytes, [0x1f, 0x8b]);
-const compressionOf = (bytes: Uint8Array) => COMPRESSIONS.find(([, magic]) => startsWith(bytes, magic))?.[0];
 const isBzImage = (b: Uint8Array) =>
   b.length > 0x250 &&
   startsWith(b.subarray(0x1fe), [0x55, 0xaa]) &&
@@ -38,7 +61,7 @@ const isBzImage = (b: Uint8Array) =>
 function unsupported(name: string) {
   return imageError(
     'unsupported-compression',
-    `the image is compressed with ${name}; only gzip can be unpacked`,
+    `the image is compressed with ${name}; gzip, xz, lzma and lz4 can be unpacked`,
     { compression: name },
   );
 }
@@ -69,10 +92,7 @@ function unpackBzImage(file: Uint8Array): ImageResult<Uint8Array> {
       },
     );
   }
-  const payload = file.subarray(start, start + length);
-  if (isGzip(payload)) return gunzip(payload);
-  const name = compressionOf(payload);
-  return name ? unsupported(name) : { ok: true, value: payload };
+  return unpack(file.subarray(start, start + length));
 }
 
 /** Unpacks one gzip member and checks its length and CRC (RFC 1952). */
@@ -104,15 +124,4 @@ export function gunzip(packed: Uint8Array): ImageResult<Uint8Array> {
     return imageError('bad-gzip', 'the gzip file is damaged: its checksum does not match', { crc, size });
   }
   return { ok: true, value: plain };
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb8_8320 ^ (n >>> 1) : n >>> 1;
-  return n;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }

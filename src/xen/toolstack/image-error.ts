@@ -8,6 +8,7 @@ export type ImageErrorCode =
   // the container
   | 'empty-file'
   | 'bad-gzip'
+  | 'bad-compression'
   | 'unsupported-compression'
   | 'bzimage-too-old'
   // the ELF file

@@ -202,7 +202,8 @@ describe('a file that is no good is refused with its reason', () => {
     ['a hypercall page outside', withString(GOOD.replace('=0x2', '=0x3')), 'hypercall-page-outside'],
     ['damaged gzip', gzipSync(good).fill(0, 100, 120), 'bad-gzip'],
     ['truncated gzip', gzipSync(good).slice(0, 200), 'bad-gzip'],
-    ['xz', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0), 'unsupported-compression'],
+    ['xz that is cut off', Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0), 'bad-compression'],
+    ['bzip2', text('BZh91AY'), 'unsupported-compression'],
   ])('%s', (_, file, expected) => {
     expect(codeOf(file)).toBe(expected);
   });

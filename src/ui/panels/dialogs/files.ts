@@ -34,7 +34,7 @@ export async function readFile(
 const ADVICE: readonly (readonly [RegExp, string])[] = [
   [
     /not-?elf|not-an-elf|bad-magic/,
-    'Drop the kernel itself (an ELF file, or gzip of one), not a disk image, an archive or a source file.',
+    'Drop the kernel itself (an ELF file, packed or not, or a bzImage), not a disk image, an archive or a source file.',
   ],
   [/64/, 'The lab is a 32-bit machine. Take the i386 build of this kernel.'],
   [

@@ -99,7 +99,7 @@ function OpenForm() {
     <form className={css['form']} onSubmit={(event) => void boot(event)}>
       <FileField
         label="Kernel"
-        hint="ELF, or gzip of one; or a saved lab or domain"
+        hint="ELF, packed or not, or a bzImage; or a saved lab or domain"
         file={kernel}
         choose={(file) =>
           file === null

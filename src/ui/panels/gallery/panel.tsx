@@ -102,8 +102,8 @@ function Intro() {
       <div className={css['drop']}>
         <h3 className="bold">Drop your own kernel here</h3>
         <p className="small second">
-          A 32-bit Xen PV kernel, ELF or gzip of one, and a ramdisk if it needs one. Nothing leaves this
-          browser.
+          A 32-bit Xen PV kernel (ELF, packed, or a bzImage), and a ramdisk if it needs one. Nothing leaves
+          this browser.
         </p>
         <input
           ref={input}
