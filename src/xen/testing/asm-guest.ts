@@ -4,6 +4,7 @@
  *
  *   call NR, a, b, c, d   a hypercall; result in eax        save N   eax -> result word N
  *   done                  power off                         handlers: labels trapN, event, failsafe are registered
+ *   vcpu N begins at label startN, vcpu 0 at start
  */
 import { I386 } from '../../cpu/i386.ts';
 import { PhysicalMemory } from '../../cpu/physical-memory.ts';
@@ -14,9 +15,10 @@ import { DEFAULT_COSTS } from '../costs.ts';
 import { unpauseDomain } from '../domain-lifecycle.ts';
 import { createHypervisor } from '../hypervisor-core.ts';
 import type { Abi, Personality } from '../personality.ts';
-import { advanceIdle } from '../physical-cpus.ts';
+import { advanceIdle, machineTime } from '../physical-cpus.ts';
 import { setRoot } from '../roots.ts';
 import { runSlice } from '../run.ts';
+import type { Vcpu } from '../vcpu.ts';
 import { setBootState } from '../vcpu-context.ts';
 import { BASE, flatDomain } from './flat-domain.ts';
 
@@ -57,8 +59,14 @@ export interface AsmRun {
 export interface AsmOptions {
   abi?: Abi;
   personality?: Personality;
+  /** Up to 4; each has a stack of 1 KiB. */
+  vcpus?: number;
+  /** Simulated physical CPUs. */
+  cpus?: number;
   /** Cycles per slice of the host; nothing may depend on it. */
   slice?: number;
+  /** Virtual ns after which a guest that does not end is left alone; 50 ms unless said. */
+  limitNs?: number;
   /** Words at DATA. */
   data?: (facts: { frames: number[]; table: number; entryBytes: number }) => number[];
 }
@@ -67,7 +75,7 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
   const memory = new PhysicalMemory(8);
   const hv = createHypervisor(
     memory,
-    { seed: 1, wallClockSeconds: 0, costs: DEFAULT_COSTS },
+    { seed: 1, wallClockSeconds: 0, costs: DEFAULT_COSTS, cpus: options.cpus ?? 1 },
     {
       consoleIo() {},
       consoleRead: () => new Uint8Array(),
@@ -79,7 +87,8 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
   );
   const abi = options.abi ?? 'x86_32p';
   const personality = options.personality ?? (abi === 'x86_32' ? '3.0.2' : '4.17');
-  const { domain, frames, table, root } = flatDomain(hv, { abi, personality, privileged: false, vcpus: 1 });
+  const { vcpus = 1 } = options;
+  const { domain, frames, table, root } = flatDomain(hv, { abi, personality, privileged: false, vcpus });
   const snippet = asm(`${MACROS}${source}\n`, BASE);
   if (snippet.bytes.length > 4096) throw new Error('the snippet is longer than a page');
   const maddr = (va: number) => frames[(va - BASE) >>> 12]! * 4096 + (va & 4095);
@@ -87,26 +96,16 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
   const data = options.data?.({ frames, table, entryBytes: domain.entryBytes }) ?? [];
   for (const [i, word] of data.entries()) memory.write32(maddr(DATA) + 4 * i, word);
 
-  const vcpu = domain.vcpus[0]!;
-  if (setRoot(hv, vcpu, root) !== 0) throw new Error('the tables were refused');
-  setBootState(hv, vcpu, snippet.labels['start'] ?? BASE, STACK_TOP, 0);
-  for (const [label, address] of Object.entries(snippet.labels)) {
-    const trap = /^trap(\d+)$/.exec(label);
-    if (trap) {
-      vcpu.trapCs[Number(trap[1])] = FLAT_KERNEL_CS;
-      vcpu.trapAddress[Number(trap[1])] = address;
-      vcpu.trapFlags[Number(trap[1])] = Number(trap[1]) === 0x80 ? 3 : 0;
-    } else if (label === 'event') {
-      vcpu.eventCallbackCs = FLAT_KERNEL_CS;
-      vcpu.eventCallbackEip = address;
-    } else if (label === 'failsafe') {
-      vcpu.failsafeCallbackCs = FLAT_KERNEL_CS;
-      vcpu.failsafeCallbackEip = address;
-    }
+  for (const vcpu of domain.vcpus) {
+    if (setRoot(hv, vcpu, root) !== 0) throw new Error('the tables were refused');
+    const start = snippet.labels[vcpu.id === 0 ? 'start' : `start${vcpu.id}`] ?? BASE;
+    setBootState(hv, vcpu, start, STACK_TOP - 1024 * vcpu.id, 0);
+    register(vcpu, snippet.labels);
   }
   unpauseDomain(hv, domain);
-  while (hv.now() < LIMIT_NS) {
-    const result = runSlice(hv, hv.now() + (options.slice ?? LIMIT_NS));
+  const limit = options.limitNs ?? LIMIT_NS;
+  while (machineTime(hv) < limit) {
+    const result = runSlice(hv, machineTime(hv) + (options.slice ?? limit));
     if (result.kind === 'halted') break;
     if (result.kind === 'idle') {
       if (result.nextDeadline === Number.POSITIVE_INFINITY) break;
@@ -122,4 +121,22 @@ export function runAsm(source: string, options: AsmOptions = {}): AsmRun {
     labels: snippet.labels,
     maddr,
   };
+}
+
+/** The handlers that the snippet has. */
+function register(vcpu: Vcpu, labels: AsmRun['labels']): void {
+  for (const [label, address] of Object.entries(labels)) {
+    const trap = /^trap(\d+)$/.exec(label);
+    if (trap) {
+      vcpu.trapCs[Number(trap[1])] = FLAT_KERNEL_CS;
+      vcpu.trapAddress[Number(trap[1])] = address;
+      vcpu.trapFlags[Number(trap[1])] = Number(trap[1]) === 0x80 ? 3 : 0;
+    } else if (label === 'event') {
+      vcpu.eventCallbackCs = FLAT_KERNEL_CS;
+      vcpu.eventCallbackEip = address;
+    } else if (label === 'failsafe') {
+      vcpu.failsafeCallbackCs = FLAT_KERNEL_CS;
+      vcpu.failsafeCallbackEip = address;
+    }
+  }
 }
