@@ -148,5 +148,7 @@ export function destroyDomain(hv: Hypervisor, domain: Domain, memory: DomainMemo
   hv.dropRunning(domain);
   closeAll(hv, domain);
   memory.release(hv, domain);
+  // Whoever runs next loads a state, which drops the TLB; but no entry outlives its frame even until then.
+  hv.cpu.flushTlb();
   hv.domains[domain.id] = undefined;
 }
