@@ -27,11 +27,16 @@ static void drop_table(pte_t *table) {
 static void test_pin(void) {
 	row("MMUEXT_PIN_L1_TABLE");
 	pte_t *table = page_alloc();
-	expect("a page with a writable mapping", mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(table), 0), refused(-EBUSY));
+	expect("a page with a writable mapping", mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(table), 0), -EINVAL);
 	page_free(table);
 	table = new_table();
 	expect("a table", mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(table), 0), 0);
 	expect("a second time", mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(table), 0), -EINVAL);
+	pte_t *writer = page_alloc();
+	writer[0] = make_pte(va_to_mfn(table), PTE_P | PTE_W);
+	page_make_readonly(writer);
+	expect("one with a writable entry for a table", mmuext(MMUEXT_PIN_L1_TABLE, va_to_mfn(writer), 0), refused(-EBUSY));
+	drop_table(writer);
 	expect("as another level", mmuext(MMUEXT_PIN_ROOT, va_to_mfn(table), 0) < 0, 1);
 	expect("a frame that is not ours", mmuext(MMUEXT_PIN_L1_TABLE, 0, 0), -EINVAL);
 	row("MMUEXT_UNPIN_TABLE");

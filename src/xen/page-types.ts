@@ -106,7 +106,7 @@ export function putPage(hv: Hypervisor, mfn: number): void {
 /**
  * One type reference, on a frame to which the caller holds a reference.
  * @param slot of L2 tables in PAE: what l2Slot must be; NO_SLOT otherwise.
- * @returns TAKEN, FRESH, or an errno.
+ * @returns TAKEN, FRESH, or an errno: EBUSY is for writable mappings alone, a conflict over any other type is EINVAL.
  */
 export function takeType(frames: FrameTable, mfn: number, type: number, slot: number = NO_SLOT): number {
   const count = frames.typeCount[mfn]!;
@@ -131,7 +131,7 @@ export function takeType(frames: FrameTable, mfn: number, type: number, slot: nu
   if (current !== type) return denyType(frames, mfn, type);
   if (type === TYPE_l2 && slot !== frames.l2Slot[mfn]) {
     return deny(
-      EBUSY,
+      EINVAL,
       'l2-in-two-slots',
       `L2 table ${hex(mfn)} serves L3 slot ${frames.l2Slot[mfn]}${frames.l2Slot[mfn] === 0 ? ' or is pinned' : ''}`,
       `a separate L2 table for ${slot === L3_XEN_SLOT ? 'slot 3' : 'each slot'}`,
@@ -141,7 +141,7 @@ export function takeType(frames: FrameTable, mfn: number, type: number, slot: nu
   }
   if (type === TYPE_l2 && slot === L3_XEN_SLOT) {
     return deny(
-      EBUSY,
+      EINVAL,
       'l3-slot-3-shared',
       `L2 table ${hex(mfn)} is already slot 3 of another L3 table`,
       "a slot-3 L2 table of the L3's own",
@@ -151,7 +151,7 @@ export function takeType(frames: FrameTable, mfn: number, type: number, slot: nu
   }
   if (!(frames.flags[mfn]! & FRAME_VALIDATED)) {
     return deny(
-      EBUSY,
+      EINVAL,
       'in-validation',
       `frame ${hex(mfn)} is being validated`,
       'another frame',
@@ -199,7 +199,7 @@ function denyType(frames: FrameTable, mfn: number, wanted: number): number {
   }
   const count = frames.typeCount[mfn]!;
   return deny(
-    EBUSY,
+    EINVAL,
     'type-conflict',
     current === TYPE_writable
       ? `frame ${hex(mfn)} has ${count} writable mapping${count === 1 ? '' : 's'}`

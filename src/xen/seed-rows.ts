@@ -108,7 +108,7 @@ export const SEED_ROWS: readonly SeedRow[] = [
   { number: 26, spelled: 'set_trap_table(table)', group: 'descriptors', vmi: 'VMI_SetIDT, VMI_WriteIDTEntry', match: '1:1', errors: 'EFAULT' },
   { number: 27, spelled: 'mmuext_op(MMUEXT_SET_LDT)', group: 'descriptors', vmi: 'VMI_SetLDT*', match: 'high-level', errors: 'EINVAL', errors417: 'EINVAL EPERM' },
   { number: 28, spelled: 'update_descriptor(pa, desc)', group: 'descriptors', vmi: 'VMI_WriteGDTEntry*, VMI_WriteLDTEntry*', match: 'high-level', errors: 'EINVAL' },
-  { number: 29, spelled: 'mmuext_op(MMUEXT_NEW_BASEPTR)', group: 'cpu control', vmi: 'VMI_SetCR3*', match: 'high-level', errors417: 'EINVAL EBUSY EPERM' },
+  { number: 29, spelled: 'mmuext_op(MMUEXT_NEW_BASEPTR)', group: 'cpu control', vmi: 'VMI_SetCR3*', match: 'high-level', errors417: 'EINVAL EPERM' },
   { number: 30, spelled: 'shared_info->vcpu_info[]->arch->cr2', group: 'cpu control', vmi: 'VMI_GetCR2', match: '1:1', field: 'arch.cr2' },
   { number: 31, spelled: 'fpu_taskswitch(0)', group: 'cpu control', vmi: 'VMI_CLTS', match: '1:1', use: 'arg0-zero' },
   { number: 32, spelled: 'fpu_taskswitch(1)', group: 'cpu control', vmi: 'VMI_SetCR0*', match: 'high-level', use: 'arg0-set' },

@@ -227,6 +227,18 @@ describe('the iret hypercall', () => {
     expect(guest.log).toEqual(['eax 77 cpl 3 eflags 202 mask 0', 'eax 5 cpl 1 mask 1']);
   });
 
+  it('in a multicall ends the batch, which returns the EAX of the frame', () => {
+    const { guest } = run(function* (g) {
+      g.machine.cpu.setReg(ESP, g.put(0xdead, ENTRY, KERNEL_CS, 2));
+      const iretEntry = [23, 0, 0, 0, 0, 0, 0, 0];
+      const versionEntry = [17, 0xaa, 0, 0, 0, 0, 0, 0];
+      const list = g.put(...iretEntry, ...versionEntry);
+      const result = yield* g.call(13, list, 2);
+      g.log.push(`result ${result.toString(16)}, second entry ${g.read32(list + 36).toString(16)}`);
+    });
+    expect(guest.log).toEqual(['result dead, second entry aa']);
+  });
+
   it('ends the domain that asks for ring 0, or has no frame', () => {
     const ring0 = run(function* (g) {
       yield* iret(g, 0, ENTRY, 0xe008, 2);

@@ -1,4 +1,5 @@
 /** Hypercalls about the calling vcpu's processor state: traps, callbacks, stack, FPU, debug registers, iret, NMI. */
+import { EAX } from '../../cpu/layout.ts';
 import { FLAT_KERNEL_CS } from '../abi/constants.ts';
 import { EFAULT, EINVAL, ENOSYS } from '../abi/errno.ts';
 import { callback_register, callback_unregister, xennmi_callback } from '../abi/structs.ts';
@@ -127,7 +128,8 @@ export const iretRow: HypercallRow = {
   vmi: 'VMI_IRET',
   run: ({ hv, vcpu }) => {
     iret(hv, vcpu);
-    return 0;
+    // What a multicall that it ends returns: the EAX of the frame.
+    return hv.cpu.getReg(EAX) | 0;
   },
 };
 
