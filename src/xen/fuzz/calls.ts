@@ -15,6 +15,7 @@ import {
 import { TYPE_l1, TYPE_l2, TYPE_l3 } from '../frames.ts';
 import { GNTMAP_contains_pte, GNTMAP_readonly } from '../grant-map.ts';
 import { xen_memory_exchange } from '../hypercalls/memory-op.ts';
+import { PLATFORM_INTERFACE_VERSION } from '../hypercalls/platform-op.ts';
 import type { HypercallRow, SubOpRow } from '../hypercalls/row.ts';
 import { HYPERCALLS } from '../hypercalls/table.ts';
 import { guestCr3 } from '../roots.ts';
@@ -335,6 +336,7 @@ function placeStruct(
   const bytes = Math.max(whole, type.size + before);
   const view = blank(bytes);
   if (before > 0) view.setUint32(0, command, true);
+  if (before > 4) view.setUint32(4, PLATFORM_INTERFACE_VERSION - context.random.below(2), true);
   fillStruct(context, type, view, before);
   const at = pointer(context, bytes);
   context.guest.store(at, scratch, bytes);
@@ -354,7 +356,8 @@ function generic(context: Context, call: Call): void {
   const { row, sub } = call.plan;
   if (row.subOpsBy === 'struct') {
     const whole = row.structSize ?? 0;
-    call.args = [placeStruct(context, sub!.arg ?? EMPTY, 4, whole, command(context, call.plan))];
+    const body = row.structBodyAt ?? 4;
+    call.args = [placeStruct(context, sub!.arg ?? EMPTY, body, whole, command(context, call.plan))];
     return;
   }
   for (const arg of row.args) {

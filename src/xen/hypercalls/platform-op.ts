@@ -7,7 +7,7 @@ import * as structs from '../abi/structs.ts';
 import { bringOnLine, takeOffLine } from '../cpu-hotplug.ts';
 import { type HypercallRow, missingSubOp, subOp } from './row.ts';
 
-const INTERFACE_VERSION = 0x0300_0001;
+export const PLATFORM_INTERFACE_VERSION = 0x0300_0001;
 /** command, version, union. */
 const VERSION_AT = 4;
 const BODY_AT = 8;
@@ -24,7 +24,7 @@ export const platformOp: HypercallRow = {
   structBodyAt: BODY_AT,
   admit: ({ domain }, whole) => {
     if (domain.personality === '3.0.2') return domain.privileged ? ENOSYS : EPERM;
-    if (whole.getUint32(VERSION_AT, true) !== INTERFACE_VERSION) return EACCES;
+    if (whole.getUint32(VERSION_AT, true) !== PLATFORM_INTERFACE_VERSION) return EACCES;
     return domain.privileged ? 0 : EPERM;
   },
   subOps: [
