@@ -25,6 +25,23 @@ export function codeBytes(hv: Hypervisor): string {
   return text;
 }
 
+const BECAUSE: Record<number, string> = {
+  0: 'the divisor is 0, or the quotient is too large',
+  5: 'the index is outside the bounds',
+  6: 'the processor does not know this instruction',
+  16: 'it met an x87 exception that is not masked',
+  17: 'the address is not aligned',
+  19: 'it met an SSE exception that is not masked',
+};
+const CODE_IDT = 2;
+
+/** Why, for everything but page faults. Codes of 10 to 13 name a selector, or the vector of an `int n`. */
+function because(vector: number, code: number): string {
+  if (code > 0 && code & CODE_IDT) return `ring 1 may not raise vector ${hex(code >> 3)}`;
+  if (code > 0) return `selector ${hex(code & ~3)} names no segment that can be used so`;
+  return BECAUSE[vector] ?? 'ring 1 may not do this, or not at this address';
+}
+
 const DISCIPLINE: readonly number[] = [TYPE_descriptor, TYPE_ldt];
 
 export function noteFault(hv: Hypervisor, vcpu: Vcpu, vector: number, code: number, va = -1): void {
@@ -37,7 +54,7 @@ export function noteFault(hv: Hypervisor, vcpu: Vcpu, vector: number, code: numb
       rule: 'fault-in-kernel',
       outcome: { vector, code },
       instruction,
-      because: vector === 6 ? 'the processor does not know this instruction' : 'ring 1 may not do this',
+      because: because(vector, code),
     });
     return;
   }
