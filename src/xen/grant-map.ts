@@ -24,6 +24,7 @@ import {
   maxGrantFrames,
   newHandle,
   releaseGrant,
+  statusWithoutGranter,
 } from './grants.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import {
@@ -71,7 +72,8 @@ export function mapGrant(
   if (!(flags & (GNTMAP_device_map | GNTMAP_host_map))) return GNTST_bad_gntref;
   if (!modern && ref >= maxGrantFrames(domain) * GRANTS_PER_FRAME) return GNTST_bad_gntref;
   const granter = hv.domains[domid];
-  if (!granter || (granter === domain && !modern)) return GNTST_bad_domain;
+  if (!granter) return statusWithoutGranter(domid);
+  if (granter === domain && !modern) return GNTST_bad_domain;
   if (ref >= grantEntries(granter)) return GNTST_bad_gntref;
   if (domain.grants.mappings.length >= MAX_HANDLES && !domain.grants.mappings.includes(null)) {
     return modern ? GNTST_no_space : GNTST_no_device_space;

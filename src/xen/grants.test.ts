@@ -126,6 +126,8 @@ describe.each([
     expect(map(0x5000, 0, 8).status).toBe(-3);
     expect(map(0x5000, 2, 70_000).status).toBe(-3);
     expect(map(0x5000, 2, 8, 99).status).toBe(-2);
+    // Domain 0 is the toolstack's, and has granted nothing.
+    expect(map(0x5000, 2, 8, 0).status).toBe(-1);
     expect(map(0x4000_0000, 2, 8).status, 'no L1 there').toBe(-1);
     expect(marks(8)).toBe(1);
     machine.hv.memory.write32(giver.domain.grantFrames[0]! * 4096 + 8 * 8 + 4, taker.mfn('a'));

@@ -195,7 +195,7 @@ export function transferGrant(
   }
   const taker = hv.domains[domid];
   const refused = !taker
-    ? GNTST_bad_domain
+    ? statusWithoutGranter(domid)
     : taker.dying || taker.totalFrames >= taker.maxFrames || !acceptsTransfer(hv, taker, ref, giver.id)
       ? GNTST_general_error
       : GNTST_okay;
@@ -220,6 +220,14 @@ function acceptsTransfer(hv: Hypervisor, taker: Domain, ref: number, giver: numb
   if (ref >= grantEntries(taker)) return false;
   const at = entryAddress(taker, ref);
   return hv.memory.read16(at) === GTF_accept_transfer && hv.memory.read16(at + 2) === giver;
+}
+
+/**
+ * What a grant of a domain that is not there is answered with. Domain 0 is there: the toolstack's, without a vcpu of
+ * its own here. It has granted nothing.
+ */
+export function statusWithoutGranter(domid: number): number {
+  return domid === 0 ? GNTST_general_error : GNTST_bad_domain;
 }
 
 // ---------------------------------------------------------------- copy
@@ -258,7 +266,7 @@ export function copyGrant(
 function openSide(hv: Hypervisor, caller: Domain, self: number, side: CopySide, readonly: boolean): number {
   if (side.isRef) {
     const granter = side.domid === self ? caller : hv.domains[side.domid];
-    if (!granter) return GNTST_bad_domain;
+    if (!granter) return statusWithoutGranter(side.domid);
     const status = acquireGrant(hv, granter, side.name, caller.id, readonly);
     return status === GNTST_okay ? acquired.mfn : status;
   }
