@@ -282,8 +282,9 @@ function switchIn(hv: Hypervisor, vcpu: Vcpu): void {
   scheduler.sliceEnd = now + SLICE_NS;
   setRunstate(hv, vcpu, RUNSTATE_running);
   updateTimeInfo(hv, vcpu);
+  hv.onSwitchIn(hv, vcpu, previousSwitch);
+  // The areas are written through its own tables, which are loaded now: a vcpu that starts has not saved them itself.
   updateTimeArea(hv, vcpu);
   updateRunstateArea(hv, vcpu);
-  hv.onSwitchIn(hv, vcpu, previousSwitch);
   hv.returnPathDue = true;
 }
