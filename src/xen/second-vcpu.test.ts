@@ -3,8 +3,9 @@
  * vcpu that has never run, its context, and the way it waits for a contended lock.
  */
 import { expect, it } from 'vitest';
+import { BASE } from './testing/flat-domain.ts';
 import { guestContext } from './testing/guest-context.ts';
-import { BASE, ENTRY, ScriptedMachine, spend } from './testing/scripted-machine.ts';
+import { ENTRY, ScriptedMachine, spend } from './testing/scripted-machine.ts';
 
 const VCPU_OP = 24;
 const SCHED_OP = 29;
