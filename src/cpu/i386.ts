@@ -31,7 +31,7 @@ import {
 } from './interpreter/records.ts';
 import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, EBP, ES, ESP, FIELDS, SS } from './layout.ts';
 import { CR0_PG, LinearAccess } from './linear-access.ts';
-import { CR0_WP, CR4_PAE, EFER_NXE, PageWalker } from './paging.ts';
+import { CR0_WP, CR4_PAE, EFER_LMA, EFER_NXE, PageWalker } from './paging.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 import {
   DESC_ACCESS_MASK,
@@ -203,7 +203,7 @@ export class I386 implements Processor {
     return this.u32[EFER]!;
   }
   set efer(value: number) {
-    if (((this.u32[EFER]! ^ value) & EFER_NXE) !== 0) this.log.flush();
+    if (((this.u32[EFER]! ^ value) & (EFER_NXE | EFER_LMA)) !== 0) this.log.flush();
     this.u32[EFER] = value;
     this.refresh();
   }
@@ -255,6 +255,7 @@ export class I386 implements Processor {
     walker.cr3 = u32[CR3]!;
     walker.pae = (u32[CR4]! & CR4_PAE) !== 0;
     walker.nx = (u32[EFER]! & EFER_NXE) !== 0;
+    walker.longMode = (u32[EFER]! & EFER_LMA) !== 0;
     walker.wp = (u32[CR0]! & CR0_WP) !== 0;
     const user = u32[CPL] === 3;
     this.breakpoints.refresh();

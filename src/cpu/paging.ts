@@ -19,10 +19,15 @@ const CODE_PRESENT = 1,
   CODE_FETCH = 16;
 /** Physical addresses have 36 bits; frames above 4 GiB do not exist and read as all ones. */
 const RESERVED_HIGH = 0x7ffffff0;
+/** In the tables of long mode, which PAE tables are a part of there, bits 52 to 62 are software's. */
+const RESERVED_HIGH_LONG = 0x000ffff0;
 const NX_HIGH = 0x80000000;
 export const CR0_WP = 0x10000;
 export const CR4_PAE = 0x20;
 export const EFER_NXE = 0x800;
+/** Long mode is active: the guest runs as 32-bit code on a 64-bit hypervisor. Nothing else follows from it here. */
+export const EFER_LMA = 0x400;
+export const EFER_LME = 0x100;
 
 /** Machine address of what does not exist: beyond every RAM. */
 export const NOWHERE = 0xfffff000;
@@ -36,6 +41,7 @@ export class PageWalker {
   cr3 = 0;
   pae = false;
   nx = false;
+  longMode = false;
   wp = true;
   /** Of the last successful walk: entry's machine address; may this privilege write, is D set. */
   pte = 0;
@@ -74,6 +80,7 @@ export class PageWalker {
   /** @param mark set A and D, and watch the tables that were read. @returns machine address of the byte, or -1. */
   walk(linear: number, access: number, mark: boolean): number {
     let rights = RW | US;
+    const reserved = this.longMode ? RESERVED_HIGH_LONG : RESERVED_HIGH;
     let noExecute = false;
     let table = this.cr3;
     let pdeAddress: number;
@@ -92,7 +99,7 @@ export class PageWalker {
     if (!(pde & P)) return this.fail(access, 0);
     if (this.pae) {
       const high = this.entry(pdeAddress + 4);
-      if (high & RESERVED_HIGH || (high & NX_HIGH && !this.nx))
+      if (high & reserved || (high & NX_HIGH && !this.nx))
         return this.fail(access, CODE_PRESENT | CODE_RESERVED);
       if (high & NX_HIGH) noExecute = true;
       if (high & 15) return this.fail(access, 0);
@@ -106,7 +113,7 @@ export class PageWalker {
     let beyond = false;
     if (this.pae) {
       const high = this.entry(pteAddress + 4);
-      if (high & RESERVED_HIGH || (high & NX_HIGH && !this.nx))
+      if (high & reserved || (high & NX_HIGH && !this.nx))
         return this.fail(access, CODE_PRESENT | CODE_RESERVED);
       if (high & NX_HIGH) noExecute = true;
       beyond = (high & 15) !== 0;

@@ -4,6 +4,7 @@
  */
 import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE } from '../cpu/cpu.ts';
 import { CS, DS, EAX, EBX, ECX, EDI, EDX, ES, ESI } from '../cpu/layout.ts';
+import { EFER_LMA, EFER_LME } from '../cpu/paging.ts';
 import { EFLAGS_DF } from './abi/constants.ts';
 import { ENODEV } from './abi/errno.ts';
 import { charge } from './charge.ts';
@@ -33,6 +34,8 @@ const CR4_PSE = 0x10;
 const CR4_PGE = 0x80;
 const CR0_TS = 8;
 const MSR_EFER = 0xc000_0080;
+/** EFER as a guest sees it: of long mode, nothing. */
+const visibleEfer = (hv: Hypervisor) => hv.cpu.efer & ~(EFER_LMA | EFER_LME);
 const MAX_LENGTH = 15;
 
 /** SCRATCH: what fetchInstruction found. */
@@ -353,7 +356,7 @@ const MSR_TSC = 0x10;
 function readMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
   const cpu = hv.cpu;
   let value: number | undefined;
-  if (msr === MSR_EFER) value = cpu.efer;
+  if (msr === MSR_EFER) value = visibleEfer(hv);
   else if (msr === MSR_TSC) value = hv.now();
   else if (msr === MSR_PAT && vcpu.domain.personality === '4.17') value = PAT_HIGH * 0x1_0000_0000 + PAT_LOW;
   else value = MSRS.get(msr);
@@ -370,6 +373,6 @@ function readMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
 /** 3.0.2 ignores all writes silently. 4.17: EFER must stay as it is; known registers ignore the value. */
 function writeMsr(hv: Hypervisor, vcpu: Vcpu, msr: number): boolean {
   if (vcpu.domain.personality === '3.0.2') return true;
-  if (msr === MSR_EFER) return hv.cpu.getReg(EAX) === hv.cpu.efer && hv.cpu.getReg(EDX) === 0;
+  if (msr === MSR_EFER) return hv.cpu.getReg(EAX) === visibleEfer(hv) && hv.cpu.getReg(EDX) === 0;
   return MSRS.has(msr);
 }

@@ -147,6 +147,29 @@ describe.each(FLAVOURS)('on the processor, $name', (options) => {
     expect(run.results.slice(0, 6)).toEqual([0, 0, 0, 3, run.labels['store1'], 1]);
   });
 
+  it('bits 52 to 62 of a PAE entry are the guest’s own in 4.17, whose tables are long mode’s; 3.0.2 refuses them', () => {
+    if (options.abi === 'x86_32') return;
+    expect(
+      results(
+        `start: movl DATA, %ecx
+         movl $BASE + 0x28000, %ebx; movl $0x7ff00000, %edx; movl $2, %esi; movl $14, %eax
+         int $0x82
+         save 0
+         movl $0x4711, BASE + 0x5004
+         movl BASE + 0x28004, %eax
+         save 1
+         movl $0xc0000080, %ecx
+         rdmsr
+         save 3
+         done
+         trap14: popl %eax; save 2
+         done`,
+        { ...options, data: ({ frames }) => [((frames[5]! << 12) | 0x67) >>> 0] },
+        4,
+      ),
+    ).toEqual(old ? ['ffffffea', '0', '0', '0'] : ['0', '4711', '0', '800']);
+  });
+
   it('the run is the same to the cycle however it is sliced', () => {
     const source = `start: movl $3000, %edi
        1: call 17, 0, 0

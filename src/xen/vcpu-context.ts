@@ -3,6 +3,7 @@
  * builder, from a few registers (boot.md section 3).
  */
 import { CPU_STATE_SIZE, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, FIELDS } from '../cpu/layout.ts';
+import { EFER_LMA, EFER_LME, EFER_NXE } from '../cpu/paging.ts';
 import {
   EFLAGS_FIXED,
   EFLAGS_IF,
@@ -46,6 +47,9 @@ export interface FirstRegisters {
   ebp: number;
 }
 
+/** A 4.17 is a 64-bit hypervisor: its guests' tables are part of long mode's. */
+const EFER_417 = EFER_NXE | EFER_LMA | EFER_LME;
+
 const parked = new Uint8Array(CPU_STATE_SIZE); // scratch
 
 /** Makes vcpu.saved: hv.resetState with these registers. The processor's own state is kept. */
@@ -54,7 +58,7 @@ export function setFirstState(hv: Hypervisor, vcpu: Vcpu, registers: FirstRegist
   cpu.saveState(parked);
   cpu.loadState(hv.resetState);
   cpu.cr4 = (cpu.cr4 & ~0x20) | (vcpu.domain.abi === 'x86_32p' ? 0x20 : 0);
-  cpu.efer = vcpu.domain.abi === 'x86_32p' ? 0x800 : 0;
+  cpu.efer = vcpu.domain.abi === 'x86_32' ? 0 : vcpu.domain.personality === '4.17' ? EFER_417 : EFER_NXE;
   const { eip, cs, ss, eflags } = registers;
   const gprs: [number, number][] = [
     [EAX, registers.eax],
