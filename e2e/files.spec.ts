@@ -7,7 +7,7 @@ test.describe('files of the lab', () => {
     await lab.boot('userland');
     await lab.printed('sh: pid 1 in ring 3');
     const download = lab.page.waitForEvent('download');
-    await lab.page.keyboard.press('Control+s');
+    await lab.rail.getByRole('button', { name: 'Save' }).click();
     const saved = await download;
     expect(saved.suggestedFilename()).toBe('lab.ringside');
     const path = info.outputPath('lab.ringside');
@@ -36,9 +36,7 @@ test.describe('files of the lab', () => {
     await lab.openDialog.getByRole('button', { name: 'Boot' }).click();
     await lab.printed('suspend 1: domain 1');
     await expect(lab.mode).toHaveText(/ended/i);
-    await lab.page.keyboard.press('Control+k');
-    await lab.page.keyboard.type('suspended domain go on');
-    await lab.page.keyboard.press('Enter');
+    await lab.resume.click();
     await lab.printed('suspend: 1 times, 24 checks, all as expected');
   });
 });

@@ -110,11 +110,17 @@ export class LabPage {
     return this.page.getByRole('region', { name, exact: true });
   }
 
+  get rail(): Locator {
+    return this.page.getByRole('complementary', { name: 'Domains' });
+  }
+
+  /** Buttons of domains that suspended themselves. */
+  get resume(): Locator {
+    return this.rail.getByRole('button', { name: /^Resume/ });
+  }
+
   domain(name: string): Locator {
-    return this.page
-      .getByRole('complementary', { name: 'Domains' })
-      .getByRole('listitem')
-      .filter({ hasText: name });
+    return this.rail.getByRole('listitem').filter({ hasText: name });
   }
 
   async selectDomain(name: string): Promise<void> {
@@ -147,6 +153,20 @@ export class LabPage {
       )
       .toBe(true);
     return all;
+  }
+
+  /** Waits until the console of any domain holds the text. */
+  async printedByAny(text: string): Promise<void> {
+    const buttons = this.rail.getByRole('listitem').locator('[aria-pressed]');
+    await expect(async () => {
+      let all = '';
+      for (const button of await buttons.all()) {
+        await button.click();
+        all += await this.consoleText();
+        if (all.includes(text)) return;
+      }
+      expect(all).toContain(text);
+    }).toPass({ timeout: 20_000, intervals: [50, 100, 250] });
   }
 
   /** Typed on the keyboard, into the terminal. */

@@ -124,8 +124,20 @@ export class LabActions {
 
   // ---------------------------------------------------------------- booting
 
+  /** Demos that are being booted: their domains come one by one. */
+  booting = 0;
+
   /** @param mayReplace the machine may go, whoever lives on it. */
   async bootDemo(demo: Demo, mayReplace = false): Promise<void> {
+    this.booting++;
+    try {
+      await this.#bootDemo(demo, mayReplace);
+    } finally {
+      this.booting--;
+    }
+  }
+
+  async #bootDemo(demo: Demo, mayReplace: boolean): Promise<void> {
     const { machine, domains } = this.#store.getState().views;
     const fit = fitOf(demo, machine, domains?.domains ?? []);
     if (fit.kind === 'asks' && !mayReplace) {

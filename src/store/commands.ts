@@ -316,6 +316,15 @@ export function createCommands(store: LabStore, actions: LabActions): Command[] 
       perform: () => void actions.saveLab(),
     },
     {
+      id: 'copy-link',
+      label: 'Copy a link to this view',
+      group: 'View',
+      key: 'l',
+      disabled: NEVER_DISABLED,
+      perform: () =>
+        void navigator.clipboard?.writeText(location.href).then(() => actions.say('The link is copied.')),
+    },
+    {
       id: 'restore',
       label: 'Let the suspended domain go on, on other frames',
       group: 'Domains',

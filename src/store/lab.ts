@@ -1,6 +1,7 @@
 /** The one lab of this page: its store, its actions, its commands, and the hook that components select with. */
 import { useStore } from 'zustand';
 import { LabActions } from './actions.ts';
+import { AddressBar } from './address-bar.ts';
 import { createCommands } from './commands.ts';
 import { createLabStore, type LabState } from './lab-store.ts';
 import { storedLayout } from './layout.ts';
@@ -13,6 +14,8 @@ export const actions = new LabActions(
   labStore,
   () => new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'lab' }),
 );
+
+export const addressBar = new AddressBar(labStore, actions);
 
 export const commands = createCommands(labStore, actions);
 

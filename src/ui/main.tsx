@@ -5,11 +5,12 @@ import './theme/tokens.css';
 import './theme/base.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { actions, labStore } from '../store/lab.ts';
+import { actions, addressBar, labStore } from '../store/lab.ts';
 import { App } from './app.tsx';
 
 document.documentElement.dataset['theme'] = labStore.getState().layout.theme;
 actions.start();
+addressBar.start();
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <App />

@@ -35,8 +35,14 @@ export function WholeRows(props: {
   }, []);
   const role =
     props.chosen === undefined
-      ? { role: 'table' }
-      : { role: 'grid', 'aria-activedescendant': props.chosen ?? undefined, onKeyDown: props.onKeyDown };
+      ? { role: 'table', 'aria-label': props.label, 'aria-rowcount': props.rowCount }
+      : {
+          role: 'grid',
+          'aria-label': props.label,
+          'aria-rowcount': props.rowCount,
+          'aria-activedescendant': props.chosen ?? undefined,
+          onKeyDown: props.onKeyDown,
+        };
   return (
     <div className={css['outer']} ref={outer}>
       <div
@@ -44,8 +50,6 @@ export function WholeRows(props: {
         ref={inner}
         style={height === null ? undefined : { height }}
         {...role}
-        aria-label={props.label}
-        aria-rowcount={props.rowCount}
         tabIndex={0}
       >
         {props.children}

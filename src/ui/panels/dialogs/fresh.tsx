@@ -13,8 +13,8 @@ export function FreshDialog() {
         <AlertDialog.Content className={css['dialog']}>
           <AlertDialog.Title className={css['title']}>A machine of its own</AlertDialog.Title>
           <AlertDialog.Description className={css['words']}>
-            {asked?.demo.title} cannot join the domains that run. {asked?.why} On a new machine it can start;
-            the present domains go, and what they printed is kept.
+            <b>{asked?.demo.title}</b> would have to start on a new machine. {asked?.why} The present domains
+            go; what they printed is kept.
           </AlertDialog.Description>
           <div className={css['buttons']}>
             <span className="spacer" />
