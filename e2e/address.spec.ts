@@ -43,7 +43,7 @@ test('back and forward go through screens and domains; nothing is booted again',
 });
 
 test('an address that nobody could have meant is taken calmly', async ({ lab }) => {
-  for (const hash of ['#%E0%A4%A', '#lab?at=9.9&walk=<b>&call=77.7', '#nonsense?demo=hello/../..']) {
+  for (const hash of ['#%E0%A4%A', '#lab?at=9.9&walk=<b>&call=77.7']) {
     await lab.page.goto('about:blank');
     await lab.page.goto(`./${hash}`);
     await expect(lab.page.getByRole('navigation', { name: 'Screens' })).toBeVisible();
