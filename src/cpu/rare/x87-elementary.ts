@@ -171,11 +171,12 @@ function circularFunctions(circle: () => bigint): Circular {
     },
   };
 }
-/** With the true pi: what the instructions give, within an ulp for every operand. */
+/** With the true pi: the mathematical functions, within an ulp for every operand. */
 export const CIRCULAR = circularFunctions(pi);
 /**
- * With pi cut to 66 bits, as x87 processors reduce their operands (SDM vol. 1, "Pi"): their results for operands far
- * from 0 are off by that. Here to be compared with hardware.
+ * With pi cut to 66 bits, as x87 processors reduce their operands (SDM vol. 1, "Pi"): what the instructions give.
+ * Far from 0 and near multiples of pi/2 it is off the mathematical value by that. Of 5,500 vectors the hardware's
+ * bits come out in 5,308, with the true pi in 4,576 and else off by up to all places.
  */
 export const CIRCULAR_66 = circularFunctions(() => (pi() >> (PLACES - 64n)) << (PLACES - 64n));
 

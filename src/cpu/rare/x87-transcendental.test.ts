@@ -8,9 +8,8 @@ import { tagWordOf } from '../meaning/x87/tags.ts';
 import { X87Bench } from '../testing/x87/bench-module.ts';
 import { type Case, loadCases } from '../testing/x87/cases.ts';
 import { prepareDecimal, pushDecimal } from './x87-decimal.ts';
-import { CIRCULAR_66 } from './x87-elementary.ts';
 import { X87Registers } from './x87-registers.ts';
-import { circularInstructions, TRANSCENDENTALS } from './x87-transcendental.ts';
+import { TRANSCENDENTALS } from './x87-transcendental.ts';
 
 const C1 = 0x200,
   SF = 0x40;
@@ -39,11 +38,8 @@ function ulpsApart(a: Uint8Array, b: Uint8Array): bigint {
   return d < 0n ? -d : d;
 }
 
-/** The vectors' processor reduces angles with 66 bits of pi. */
-const LIKE_HARDWARE = { ...TRANSCENDENTALS, ...circularInstructions(CIRCULAR_66) };
-
 describe('transcendentals agree with the processor', () => {
-  for (const [name, run] of Object.entries(LIKE_HARDWARE)) {
+  for (const [name, run] of Object.entries(TRANSCENDENTALS)) {
     it(name, () => {
       const wrong: string[] = [];
       let exact = 0;

@@ -1,7 +1,7 @@
 /**
  * F2XM1, FYL2X, FYL2XP1, FSIN, FCOS, FSINCOS, FPTAN, FPATAN: special operands, then the function to many places
- * (x87-elementary.ts) and one rounding. The results are the correctly rounded ones; a processor's own may differ
- * from them by an ulp. Precision control has no part in it. Source: Intel SDM vol. 2, the tables of each instruction.
+ * (x87-elementary.ts) and one rounding. The results are the correctly rounded ones (of an angle reduced with 66
+ * bits of pi); a processor's own may differ from them by an ulp. Precision control has no part in it. Source: Intel SDM vol. 2, the tables of each instruction.
  *
  * PE is set even where a result happens to be exact (F2XM1 of 1, FYL2X of a power of two), as processors do.
  * Outside its domain an instruction's result is undefined: F2XM1 and FYL2XP1 then leave ST(0)'s value, as AMD's do.
@@ -30,7 +30,7 @@ import { RARE_NEXT, type RareFunction } from './rare.ts';
 import {
   atan2,
   bitLength,
-  CIRCULAR,
+  CIRCULAR_66,
   type Circular,
   exp2m1,
   isInteger,
@@ -281,7 +281,7 @@ export const TRANSCENDENTALS = {
   fyl2x: binary(fyl2xOf),
   fyl2xp1: binary(fyl2xp1Of),
   fpatan: binary(fpatanOf),
-  ...circularInstructions(CIRCULAR),
+  ...circularInstructions(CIRCULAR_66),
 } as const;
 
 const instruction =

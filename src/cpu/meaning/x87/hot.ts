@@ -252,8 +252,9 @@ export class X87Hot {
     this.run(bE.set(b.se.and(EXPONENT_OR_EMPTY)), isNormalExponent(bE).eqz().bytes);
     f.brIf(odd);
   }
+  /** Not written as in unlessBothNormal: V8 would share the comparisons there, and then branch on stored bits. */
   private isNormal({ sig, se }: Number80): Int32 {
-    return sig.ltS(0n).and(isNormalExponent(se.and(EXPONENT_OR_EMPTY)));
+    return sig.shrU(63n).low().and(se.add(1).and(0x7ffe).ne(0)).and(se.and(EMPTY).eqz());
   }
   private isNormalOrZero(n: Number80): Int32 {
     return this.isNormal(n).or(n.se.and(EXPONENT_OR_EMPTY).wide().or(n.sig).eqz());

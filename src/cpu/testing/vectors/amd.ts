@@ -104,20 +104,3 @@ export function leavesFlagsOpen(
   const name = instruction?.row.mnemonic ?? '';
   return /^fu?comip?$/.test(name) && (status & INVALID) !== 0 && (control & INVALID) === 0;
 }
-
-const REDUCED = /^(fsin|fcos|fsincos|fptan)$/;
-const QUARTER_PI_EXPONENT = 0x3ffe;
-
-/**
- * Arguments beyond a quarter of π are first reduced, by hardware with a π of 66 bits: its results are then off by
- * more than rounding. Only their status is compared.
- */
-export function isReducedArgument(
-  instruction: Instruction | undefined,
-  registers: Uint8Array,
-  top: number,
-): boolean {
-  if (instruction === undefined || !REDUCED.test(instruction.row.mnemonic)) return false;
-  const exponent = ((registers[top * 10 + 9] ?? 0) & 0x7f) * 256 + (registers[top * 10 + 8] ?? 0);
-  return exponent >= QUARTER_PI_EXPONENT;
-}
