@@ -82,11 +82,11 @@ export function lineDisagreements(hv: Hypervisor): string[] {
 }
 
 /**
- * What guests read of the M2P and cannot set: Xen's own frames have no pfn, nothing lies behind the last frame, and
- * Xen's tables, which map it into every address space, are as they were made. (What a domain's frames hold is
- * what the domain or its builder said last.)
+ * What guests read of the M2P and cannot set: Xen's own frames have no pfn but what the initial domain said, nothing
+ * lies behind the last frame, and Xen's tables, which map it into every address space, are as they were made. (What
+ * a domain's frames hold is what the domain or its builder said last.)
  */
-export function m2pDisagreements(hv: Hypervisor): string[] {
+export function m2pDisagreements(hv: Hypervisor, saidOfXen: ReadonlySet<number>): string[] {
   const wrong: string[] = [];
   const { m2p, frames, memory } = hv;
   const { u32, ramBase } = memory;
@@ -94,7 +94,8 @@ export function m2pDisagreements(hv: Hypervisor): string[] {
   const filler = (ramBase + m2p.fillerMfn * 4096) >>> 2;
   const { owner, total } = frames;
   for (let mfn = 0; mfn < m2p.frameCount * 1024; mfn++) {
-    if (u32[table + mfn] !== INVALID_M2P_ENTRY && (mfn >= total || owner[mfn] === DOMID_XEN))
+    if (u32[table + mfn] === INVALID_M2P_ENTRY || saidOfXen.has(mfn)) continue;
+    if (mfn >= total || owner[mfn] === DOMID_XEN)
       wrong.push(`the M2P knows frame ${mfn.toString(16)}, which is Xen's or does not exist`);
   }
   for (let i = 0; i < 1024; i++) {
