@@ -4,6 +4,7 @@
  */
 import { ACCESS_USER, ACCESS_WRITE, type Processor } from '../../cpu/cpu.ts';
 import { CS, SS } from '../../cpu/layout.ts';
+import { EFER_LMA } from '../../cpu/paging.ts';
 import type { PhysicalMemory } from '../../cpu/physical-memory.ts';
 import type { TrapSink } from '../../cpu/trap-sink.ts';
 import { readHigh, readLow } from '../page-table-entries.ts';
@@ -165,13 +166,15 @@ export class ScriptedProcessor implements Processor {
   translate = (linear: number, access: number): number => {
     const pae = (this.cr4 & 0x20) !== 0;
     const size = pae ? 8 : 4;
+    // Bits 52 to 62 are reserved, but in long mode they are software's.
+    const beyond = this.efer & EFER_LMA ? 0x000f_ffff : 0x7fff_ffff;
     let table = this.cr3;
     let rights = 6;
     for (let level = pae ? 3 : 2; level > 0; level--) {
       const shift = 12 + (level - 1) * (pae ? 9 : 10);
       const at = table + ((linear >>> shift) & (pae ? 511 : 1023)) * size;
       const low = readLow(this.memory, at);
-      if (!(low & 1) || readHigh(this.memory, at, size) & 0x7fff_ffff) return this.#fail(linear, access, 0);
+      if (!(low & 1) || readHigh(this.memory, at, size) & beyond) return this.#fail(linear, access, 0);
       if (level < 3) rights &= low;
       table = (low & 0xffff_f000) >>> 0;
     }
