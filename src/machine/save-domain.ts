@@ -26,6 +26,7 @@ import {
   XEN_SLOT_PAE,
 } from '../xen/page-table-entries.ts';
 import { isTableType } from '../xen/page-types.ts';
+import { undoAll } from '../xen/validate.ts';
 import type { Vcpu } from '../xen/vcpu.ts';
 import { contextOf } from '../xen/vcpu-context-of.ts';
 import { type DomainImage, USE_PINNED } from './domain-image.ts';
@@ -50,6 +51,7 @@ export function saveDomain(machine: Machine, domid: number): Result<Uint8Array, 
   if (domain.privileged) return refused('it is the initial domain, which ends with its machine');
   if (domain.end?.reason !== 'suspend')
     return refused(domain.end === null ? 'it has not suspended itself' : `it ended by ${domain.end.reason}`);
+  undoAll(machine.hv, domain);
   try {
     return { ok: true, value: new Saving(machine, domain).file() };
   } catch (error) {

@@ -370,6 +370,7 @@ class Auditor {
       this.wrong.push(`domain ${domain.id} owns ${owned} frames, not ${domain.totalFrames}`);
     const ldtType = domain.personality === '3.0.2' ? TYPE_ldt : TYPE_descriptor;
     const root = rootType(domain);
+    for (const mfn of domain.undone) this.#use(mfn, this.hv.frames.type[mfn]!, 'a use that ends');
     for (const vcpu of domain.vcpus) {
       this.#vcpu = vcpu;
       if (vcpu.vcpuInfoRegistered) this.#use(vcpu.vcpuInfo >>> 12, TYPE_writable, 'vcpu_info');

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { EFAULT, EINVAL } from './abi/errno.ts';
+import { audit } from './audit.ts';
 import { PART_CYCLES } from './continuation.ts';
 import type { Costs } from './costs.ts';
 import { DOMID_SELF } from './domain.ts';
+import { allocateDomainFrame } from './domain-memory.ts';
 import { LIST, type LongCallOptions, LongCalls, MIRRORS } from './testing/long-calls.ts';
 import { traceText } from './trace-text.ts';
 
@@ -14,6 +16,8 @@ const GRANT_TABLE_OP = 20;
 const MMUEXT_OP = 26;
 const RESUMED = 0x8000_0000;
 const MACHPHYS_UPDATE = 1;
+const PIN_L2_TABLE = 1;
+const UNPIN_TABLE = 4;
 const TLB_FLUSH_LOCAL = 6;
 const INVLPG_LOCAL = 7;
 /** What a part takes beyond PART_CYCLES: its last entry, an upcall, a switch. */
@@ -320,6 +324,45 @@ describe.each(FLAVOURS)('a long call is met again, $name', (options) => {
     for (let v = 0; v < 256; v++)
       expect(guest.vcpu.trapAddress[v]).toBe(0x1000 + v + 256 * Math.floor((COUNT - 1 - v) / 256));
   });
+
+  it.runIf(options.abi === 'x86_32')(
+    'what an entry leaves undone is done before the next one, in pieces',
+    () => {
+      const guest = make({ maxFrames: 600 });
+      const { hv, domain } = guest;
+      const COUNT = 400;
+      const tables = Array.from({ length: COUNT }, () => allocateDomainFrame(hv, domain));
+      // Each table names the one before: at the end the last one holds all the others.
+      for (let i = 1; i < COUNT; i++)
+        hv.memory.write32(tables[i]! * 4096 + 4 * 5, ((tables[i - 1]! << 12) | 1) >>> 0);
+      const batch = (cmd: number, mfns: readonly number[]) => {
+        for (const [i, mfn] of mfns.entries()) guest.put(LIST + 12 * i, cmd, mfn, 0);
+        return guest.call(MMUEXT_OP, [LIST, mfns.length, 0, DOMID_SELF]);
+      };
+      expect(batch(PIN_L2_TABLE, tables).eax).toBe(0);
+      expect(batch(UNPIN_TABLE, tables.slice(0, -1)).eax).toBe(0);
+      expect(hv.frames.typeCount[tables[0]!]).toBe(1);
+
+      // The second entry needs the first one's last effect: what no L2 entry may be can be stored, as it is none any more.
+      const word = 0xdead_0081;
+      guest.put(LIST, UNPIN_TABLE, tables.at(-1)!, 0);
+      guest.put(LIST + 16, tables[0]! * 4096, 0, word, 0);
+      guest.put(LIST + 32, MMUEXT_OP, 0xbad, LIST, 1, 0, DOMID_SELF, 0, 0);
+      guest.put(LIST + 64, MMU_UPDATE, 0xbad, LIST + 16, 1, 0, DOMID_SELF, 0, 0);
+      guest.timerIn(500_000);
+      guest.begin(MULTICALL, LIST + 32, 2);
+      let pieces = 0;
+      for (; !guest.isDone; pieces++) {
+        expect(guest.run(1000)).toBeLessThan(LONGEST);
+        expect(audit(hv)).toEqual([]);
+      }
+      expect(pieces).toBeGreaterThan(10);
+      expect(guest.upcalls).toBe(1);
+      expect([guest.registers()[0], guest.word(LIST + 36), guest.word(LIST + 68)]).toEqual([0, 0, 0]);
+      expect(hv.memory.read32(tables[0]! * 4096)).toBe(word);
+      expect(domain.undone).toEqual([]);
+    },
+  );
 
   it('takes its time even where the cost table says that entries are free', () => {
     const guest = make();

@@ -24,8 +24,9 @@
  *   multicall               list advanced, count less. An entry that is put aside itself has its own arguments
  *                           rewritten, in the guest's list, and the multicall goes on with that entry
  *
- * A part ends after PART_CYCLES of virtual time, whatever is or is not due then: where a call is cut is a function of
- * counts, never of the host. Every entry takes time (`entryCheck` at least; the first one's is in the price of the
+ * A part ends after PART_CYCLES of virtual time, whatever is or is not due then, and where an entry has left tables
+ * undone (Domain.undone), as the next entry may need them done: where a call is cut is a function of counts, never of
+ * the host. Every entry takes time (`entryCheck` at least; the first one's is in the price of the
  * call), so the host's work in a part is bounded as well.
  */
 import { charge } from './charge.ts';
@@ -71,7 +72,7 @@ export function partIsOver(hv: Hypervisor): boolean {
     now = hv.now();
   }
   continuation.looked = now;
-  return now >= continuation.until;
+  return now >= continuation.until || hv.current!.domain.undone.length > 0;
 }
 
 /** The handler has put what remains into its arguments. @returns what it may return. */

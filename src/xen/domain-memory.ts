@@ -14,7 +14,7 @@ import { entryMfn, PTE_PRESENT, readLow, storeEntry, XEN_SLOT_2L } from './page-
 import { dropAllocation, dropType } from './page-types.ts';
 import { releasePin } from './pinning.ts';
 import { dropRoot } from './roots.ts';
-import { isTableInUse, putPageAndType } from './validate.ts';
+import { isTableInUse, putPageAndType, undoAll } from './validate.ts';
 
 /** One zeroed frame for a domain within its limit; -1: the limit is reached or no memory is left. */
 export function allocateDomainFrame(hv: Hypervisor, domain: Domain): number {
@@ -55,6 +55,8 @@ export function* framesOf(hv: Hypervisor, domain: Domain): Generator<number> {
  */
 export function releaseDomainMemory(hv: Hypervisor, domain: Domain): void {
   const { frames } = hv;
+  // Its tables may be on another's list as well: that of a domain that changed them in its place.
+  for (const other of hv.domains) if (other) undoAll(hv, other);
   for (const mfn of framesOf(hv, domain)) releasePin(hv, mfn);
   for (const vcpu of domain.vcpus) {
     dropGdt(hv, vcpu);

@@ -60,6 +60,11 @@ export class Domain {
   /** Frames owned and allocated. */
   totalFrames = 0;
   maxFrames: number;
+  /**
+   * Tables whose last use this domain has ended, and whose entries are still to be dropped (validate.ts): before one of
+   * its vcpus goes on, in pieces between which anything else may happen.
+   */
+  readonly undone: number[] = [];
   sharedInfoMfn = 0;
   /** Xen-heap frames of the grant table. */
   readonly grantFrames: number[] = [];

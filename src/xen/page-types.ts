@@ -1,5 +1,6 @@
 /**
- * References and types of frames: the only writer of reference counts, types and type counts (memory.md section 2).
+ * References and types of frames: the only writer of reference counts, types and type counts (memory.md section 2), save
+ * for the loops over plain entries of whole L1 tables (plain-entries.ts).
  * Here are the steps that touch one row of the books; what a type demands of a frame's contents, and so the
  * recursion from table to table, is validate.ts.
  *

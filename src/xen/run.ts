@@ -24,6 +24,7 @@ import { everyCpuIdle, machineTime, nextTurn, othersReached, takeWhatWasSent } f
 import { readyAt, schedule, scheduleNeeded } from './scheduler.ts';
 import { earliestDeadline, fireTimers, periodicAtSwitchIn } from './timers.ts';
 import { returnToGuest } from './traps.ts';
+import { undoSome } from './validate.ts';
 import type { Vcpu } from './vcpu.ts';
 import { setVirtualTs } from './virtual-ts.ts';
 
@@ -80,6 +81,10 @@ export function runSlice(hv: Hypervisor, untilCycle: number): SliceResult {
       hv.stopRequested = false;
       return { kind: 'ran', nextDeadline: deadline };
     }
+    if (vcpu.domain.undone.length > 0) {
+      undoSome(hv, vcpu.domain);
+      continue;
+    }
     let end = Math.min(untilCycle, deadline);
     if (scheduler.queue.length > 0) end = Math.min(end, scheduler.sliceEnd);
     hv.running = true;
@@ -128,6 +133,10 @@ function runWindows(hv: Hypervisor, untilCycle: number): SliceResult {
     }
     if (hv.returnPathDue) {
       returnToGuest(hv, vcpu);
+      continue;
+    }
+    if (vcpu.domain.undone.length > 0) {
+      undoSome(hv, vcpu.domain);
       continue;
     }
     let end = Math.min(hv.windowEnd, deadline, mine.kickAt, mine.rescheduleAt);

@@ -7,7 +7,8 @@
  * the same domain (holds a type reference on it). PAE has none: only the first four entries of an L3 are ever
  * checked, so an L3 must not be walked as an L2.
  *
- * Devalidation is a loop over a list, not a recursion: chains of linear tables can be as long as a guest likes.
+ * Devalidation is a loop over a list, not a recursion: chains of linear tables can be as long as a guest likes. For the
+ * same reason it is not always done at once (Domain.undone).
  */
 import { EngineBug } from '../base/assert.ts';
 import { FRAME_SIZE } from '../cpu/physical-memory.ts';
@@ -57,6 +58,7 @@ import {
   putPage,
   takeType,
 } from './page-types.ts';
+import { dropPlainEntries, takePlainEntries } from './plain-entries.ts';
 
 // ---------------------------------------------------------------- types of frames
 
@@ -99,22 +101,53 @@ export function getPageAndType(
   return typed;
 }
 
-/** Tables that lost their last use and whose entries are still to be dropped. SCRATCH: empty between calls. */
-const undone: number[] = [];
-let undoing = false;
+/** Tables that are devalidated on the spot; a process of ordinary size has fewer. */
+const AT_ONCE = 32;
+/** The list that is being worked on; null: none. */
+let undoing: number[] | null = null;
 
+/**
+ * The last use of a table does not end here: it goes to a list (Domain.undone), with a reference that keeps the frame.
+ * What is on the list is in use like any other table, so whoever looks meanwhile finds books that hold; and if it is
+ * taken again before its turn comes, nothing happens to it.
+ */
 export function putPageType(hv: Hypervisor, mfn: number): void {
-  if (!dropType(hv.frames, mfn)) return;
-  // Kept alive until its entries are dropped, whoever else lets go of it meanwhile.
-  hv.frames.references[mfn]!++;
-  undone.push(mfn);
-  if (undoing) return;
-  undoing = true;
-  for (let next = undone.pop(); next !== undefined; next = undone.pop()) {
-    devalidate(hv, next);
-    putPage(hv, next);
+  const { frames } = hv;
+  if (frames.typeCount[mfn] !== 1 || !isTableType(frames.type[mfn]!)) {
+    dropType(frames, mfn);
+    return;
   }
-  undoing = false;
+  frames.references[mfn]!++;
+  if (undoing !== null) {
+    undoing.push(mfn);
+    return;
+  }
+  const owner = hv.domains[frames.owner[mfn]!];
+  const { undone } = hv.current?.domain ?? owner!;
+  undone.push(mfn);
+  undo(hv, undone, owner!.dying ? Number.POSITIVE_INFINITY : AT_ONCE);
+}
+
+/** Ends uses of tables on a list, `most` of them. */
+function undo(hv: Hypervisor, list: number[], most: number): void {
+  undoing = list;
+  for (let n = 0; n < most; n++) {
+    const mfn = list.pop();
+    if (mfn === undefined) break;
+    if (dropType(hv.frames, mfn)) devalidate(hv, mfn);
+    putPage(hv, mfn);
+  }
+  undoing = null;
+}
+
+/** A piece of what a domain has left undone: before one of its vcpus goes on. */
+export function undoSome(hv: Hypervisor, domain: Domain): void {
+  undo(hv, domain.undone, AT_ONCE);
+}
+
+/** All of it. */
+export function undoAll(hv: Hypervisor, domain: Domain): void {
+  undo(hv, domain.undone, Number.POSITIVE_INFINITY);
 }
 
 export function putPageAndType(hv: Hypervisor, mfn: number): void {
@@ -156,7 +189,12 @@ function validateTable(hv: Hypervisor, domain: Domain, mfn: number, type: number
       L3_XEN_SLOT,
     );
   }
+  const leaf = type === TYPE_l1;
   for (let i = 0; i < entries; i++) {
+    if (leaf) {
+      i = takePlainEntries(hv.frames, domain, mfn, i, entries);
+      if (i === entries) break;
+    }
     const low = readLow(memory, base + i * size);
     if (!(low & PTE_PRESENT)) continue;
     const errno = getFromEntry(
@@ -204,6 +242,10 @@ function devalidate(hv: Hypervisor, mfn: number): void {
 function dropEntries(hv: Hypervisor, mfn: number, type: number, entries: number, size: number): void {
   const base = mfn * FRAME_SIZE;
   for (let i = 0; i < entries; i++) {
+    if (type === TYPE_l1) {
+      i = dropPlainEntries(hv.frames, size, mfn, i, entries);
+      if (i === entries) return;
+    }
     const low = readLow(hv.memory, base + i * size);
     if (low & PTE_PRESENT) putFromEntry(hv, mfn, type, low, readHigh(hv.memory, base + i * size, size));
   }

@@ -132,7 +132,8 @@ function leave(hv: Hypervisor, vcpu: Vcpu): void {
     return;
   }
   returnToGuest(hv, vcpu);
-  if (vcpu.domain.end !== null) hv.cpu.requestExit();
+  // What it has left undone comes first (run.ts).
+  if (vcpu.domain.end !== null || vcpu.domain.undone.length > 0) hv.cpu.requestExit();
 }
 
 /** 3.0.2's real gate for 0x80: the handler must be the guest's own code and must not mask events. */

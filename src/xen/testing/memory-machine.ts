@@ -24,6 +24,7 @@ import { PTE_NX, readHigh, readLow } from '../page-table-entries.ts';
 import { type Abi, HOLE_START, type Personality } from '../personality.ts';
 import { PhysicalCpu } from '../physical-cpus.ts';
 import { Trace } from '../trace.ts';
+import { undoAll } from '../validate.ts';
 import { Vcpu } from '../vcpu.ts';
 
 const FLAG_BITS: Record<string, number> = {
@@ -291,7 +292,12 @@ export class Guest {
     const caller: Caller = { hv: this.hv, domain: this.domain, vcpu: this.vcpu };
     const registers = new Uint32Array(6);
     registers.set(args);
-    const result = row.run!(caller, registers);
+    let result = row.run!(caller, registers);
+    const { continuation } = this.hv;
+    for (undoAll(this.hv, this.domain); continuation.wanted; undoAll(this.hv, this.domain)) {
+      continuation.wanted = false;
+      result = row.run!(caller, registers);
+    }
     this.machine.check();
     return result;
   }
