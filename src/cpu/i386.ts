@@ -31,6 +31,7 @@ import {
 } from './interpreter/records.ts';
 import { addressOf, CPU_BASE, CPU_STATE_SIZE, CS, DS, EBP, ES, ESP, FIELDS, SS } from './layout.ts';
 import { CR0_PG, LinearAccess } from './linear-access.ts';
+import { emptyTags, setEmptyTags } from './meaning/x87/tags.ts';
 import { CR0_WP, CR4_PAE, EFER_LMA, EFER_NXE, PageWalker } from './paging.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 import {
@@ -42,7 +43,6 @@ import {
   VECTOR_DB,
   VECTOR_SS,
 } from './rare/descriptors.ts';
-import { emptyTags, setEmptyTags } from './meaning/x87/tags.ts';
 import { RARE_FAULT, RARE_JUMP, RARE_NEXT, RARE_REPEAT, type RareFunction } from './rare/rare.ts';
 import { loadSegment } from './rare/segments.ts';
 import { ACTION_HALT, ACTION_INTERRUPT, ACTION_NONE, ACTION_TRAP, InnerMachine } from './rare-machine.ts';
@@ -130,7 +130,7 @@ export class I386 implements Processor {
       fetch: (eip) => this.fetcher.fetch(eip),
       straddle: (eip) => this.fetcher.straddle(eip),
       rare: (record, pageEip) => this.rare(record, pageEip),
-    });
+    }).run;
     memory.watcher = {
       codeChanged: (maddr, length) => this.code.changed(maddr, length),
       tableChanged: (maddr, length) => this.log.tableChanged(maddr, length),
@@ -266,6 +266,8 @@ export class I386 implements Processor {
         : map.TLB_SUPERVISOR;
     u32[word(map.CODE_BASE)] = user ? map.CODE_USER : map.CODE_SUPERVISOR;
     this.refreshMode();
+    const walks = (u32[CR0]! & CR0_PG) !== 0 && !this.breakpoints.watching;
+    walker.publish(walks, user, this.linear.flatLimit);
   }
   private refreshMode(): void {
     const { u32 } = this;

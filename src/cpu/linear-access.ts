@@ -82,10 +82,9 @@ export class LinearAccess {
     const delta = (this.memory.ramBase + maddr - linear) | 0;
     const pte = this.lastPte;
     const { writable, dirty } = this.walker;
-    if (this.u32[table] === 0) this.log.fill(table, delta, pte, -1);
-    const write = table + (map.TLB_WRITE >>> 2);
-    if (writable && dirty && isPlainFrame(this.memory, mfn) && this.u32[write] === 0)
-      this.log.fill(write, delta, pte, mfn);
+    const mayStore = writable && dirty && isPlainFrame(this.memory, mfn);
+    if (this.u32[table] === 0 || (mayStore && this.u32[table + (map.TLB_WRITE >>> 2)] === 0))
+      this.log.fillData(table, delta, pte, mayStore ? mfn : -1);
     return maddr;
   }
 

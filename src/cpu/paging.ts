@@ -1,15 +1,17 @@
 /**
  * The page walk: 2-level, and PAE with NX. Intel SDM vol. 3A, "32-Bit Paging", "PAE Paging", "Access Rights",
  * "Page-Fault Exceptions". Page size extensions are not offered: the PS bit is ignored. PDPTEs are read at each walk
- * instead of on CR3 loads, so that nothing derived from memory is ever stale.
+ * instead of on CR3 loads, so that nothing derived from memory is ever stale. The generated code walks by itself where
+ * nothing is amiss (interpreter/page-walk.ts); every fault, and every table that is not watched yet, is dealt with here.
  *
  *   entry   63 NX  ...  12 frame ... 6 D  5 A  4 PCD  3 PWT  2 U/S  1 R/W  0 P
  */
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE } from './cpu.ts';
+import * as map from './interpreter/memory-map.ts';
 import { FRAME_HAS_CODE, FRAME_IS_TABLE, type PhysicalMemory } from './physical-memory.ts';
 import { ROLE_TABLE, ROLE_UPPER, type TlbLog } from './tlb.ts';
 
-const P = 1,
+export const P = 1,
   RW = 2,
   US = 4,
   A = 0x20,
@@ -22,6 +24,7 @@ const RESERVED_HIGH = 0x7ffffff0;
 /** In the tables of long mode, which PAE tables are a part of there, bits 52 to 62 are software's. */
 const RESERVED_HIGH_LONG = 0x000ffff0;
 const NX_HIGH = 0x80000000;
+const BEYOND_HIGH = 15;
 export const CR0_WP = 0x10000;
 export const CR4_PAE = 0x20;
 export const EFER_NXE = 0x800;
@@ -56,6 +59,21 @@ export class PageWalker {
     this.roles = log.role;
     this.frames = memory.frames;
     this.ramWord = memory.ramBase >>> 2;
+  }
+
+  /**
+   * Tells the generated walk what it needs; called when anything of this, or the privilege, has changed.
+   * @param on is paging on, and may the TLB of the current privilege be filled? @param limit of flat segments
+   */
+  publish(on: boolean, user: boolean, limit: number): void {
+    const { u32, pae } = this;
+    u32[map.WALK_MODE >>> 2] = !on ? map.WALK_OFF : pae ? map.WALK_PAE : map.WALK_TWO_LEVELS;
+    u32[map.WALK_ROOT >>> 2] = pae ? this.cr3 & ~31 : this.cr3 & ~0xfff;
+    const reserved = this.longMode ? RESERVED_HIGH_LONG : RESERVED_HIGH;
+    u32[map.WALK_REFUSED >>> 2] = reserved | BEYOND_HIGH | (this.nx ? 0 : NX_HIGH);
+    u32[map.WALK_IMPLIED >>> 2] = user ? 0 : this.wp ? US : US | RW;
+    u32[map.WALK_LIMIT >>> 2] = limit;
+    u32[map.WALK_FRAMES >>> 2] = this.frames;
   }
 
   /** What does not exist reads as not present. */
@@ -102,7 +120,7 @@ export class PageWalker {
       if (high & reserved || (high & NX_HIGH && !this.nx))
         return this.fail(access, CODE_PRESENT | CODE_RESERVED);
       if (high & NX_HIGH) noExecute = true;
-      if (high & 15) return this.fail(access, 0);
+      if (high & BEYOND_HIGH) return this.fail(access, 0);
     }
     rights &= pde;
     const base = (pde & ~0xfff) >>> 0;
@@ -116,7 +134,7 @@ export class PageWalker {
       if (high & reserved || (high & NX_HIGH && !this.nx))
         return this.fail(access, CODE_PRESENT | CODE_RESERVED);
       if (high & NX_HIGH) noExecute = true;
-      beyond = (high & 15) !== 0;
+      beyond = (high & BEYOND_HIGH) !== 0;
     }
     rights &= pte;
 

@@ -59,7 +59,7 @@ export class CodeFetch {
       return record;
     }
     const tables = this.isUser ? map.CODE_USER : map.CODE_SUPERVISOR;
-    this.log.fill(word(tables) + (linear >>> 12), page.table, this.linear.lastPte, page.mfn);
+    this.log.fillCode(word(tables) + (linear >>> 12), page.table, this.linear.lastPte, page.mfn);
     return u32[(page.table >>> 2) + offset]! || this.decoder.run(page, offset);
   }
 

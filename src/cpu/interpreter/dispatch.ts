@@ -199,6 +199,7 @@ export function buildInterpreter(
   );
   writeDriver(run, hot, firstOuter, { first: firstX87, loop: x87Loop }, handlerType, helpers);
   m.export('run', run);
+  m.export('walk', helpers.walk);
   return { bytes: m.bytes(), outer, inline, indexed, near, raise, rare, checkedAddress };
 }
 

@@ -2,11 +2,12 @@
  * Functions of the generated module that out-of-line handlers share: memory access with the TLB in front, segment
  * checks, and the imports behind both. A fault is told by faultVector >= 0 in the state block.
  */
-import type { Callable, ModuleBuilder } from '../../wasm/encoder.ts';
+import type { Callable, FunctionBuilder, ModuleBuilder } from '../../wasm/encoder.ts';
 import * as w from '../../wasm/opcodes.ts';
 import { I32, I64 } from '../../wasm/opcodes.ts';
 import { addressOf, MEMORY_PAGES_BELOW_RAM } from '../layout.ts';
 import { TLB_BASE, TLB_WRITE } from './memory-map.ts';
+import { WALK_WRITE, writePageWalk } from './page-walk.ts';
 
 export interface Helpers {
   /** (linear, size) -> value, unsigned. */
@@ -28,6 +29,8 @@ export interface Helpers {
   /** (linear, size) */
   readonly checkWrite: Callable;
   readonly segment: Callable;
+  /** (linear, 0 or WALK_WRITE) -> what to add for the place in linear memory, or 0. */
+  readonly walk: Callable;
 }
 
 export const LOAD = { 8: w.I32_LOAD8_U, 16: w.I32_LOAD16_U, 32: w.I32_LOAD, 64: w.I64_LOAD } as const;
@@ -50,37 +53,50 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
   const straddle = imported('straddle', 1, true);
   const rare = imported('rare', 2, true);
 
-  /** Pushes the TLB word of local 0, and leaves it in `delta`; then whether the access must go the slow way. */
-  const look = (f: ReturnType<ModuleBuilder['func']>, bytes: number, write: boolean, delta: number): void => {
-    f.const(0)
-      .mem(w.I32_LOAD, TLB_BASE)
-      .get(0)
-      .const(10)
-      .op(w.I32_SHR_U)
-      .const(0x3ffffc)
-      .op(w.I32_AND, w.I32_ADD);
+  const walk = writePageWalk(m);
+
+  /**
+   * Opens a block that ends with the slow way, and leaves for it if local 0 is the address of an operand in two pages
+   * or of a page that may not be accessed; what to add to it for its place in linear memory is then in `delta`.
+   */
+  const openFastWay = (
+    f: FunctionBuilder,
+    delta: number,
+    pushBytes: (() => void) | null,
+    write: boolean,
+  ): void => {
+    const slow = f.block();
+    if (pushBytes !== null) {
+      f.get(0).const(4095).op(w.I32_AND);
+      pushBytes();
+      f.op(w.I32_ADD).const(4096).op(w.I32_GT_U).brIf(slow);
+    }
+    f.const(0).mem(w.I32_LOAD, TLB_BASE);
+    f.get(0).const(10).op(w.I32_SHR_U).const(0x3ffffc).op(w.I32_AND, w.I32_ADD);
     f.mem(w.I32_LOAD, write ? TLB_WRITE : 0)
       .tee(delta)
       .op(w.I32_EQZ);
-    if (bytes > 1)
-      f.get(0)
-        .const(4095)
-        .op(w.I32_AND)
-        .const(4096 - bytes)
-        .op(w.I32_GT_U, w.I32_OR);
+    f.if();
+    f.get(0)
+      .const(write ? WALK_WRITE : 0)
+      .call(walk)
+      .tee(delta)
+      .op(w.I32_EQZ)
+      .brIf(slow);
+    f.end();
   };
+  const openFor = (f: FunctionBuilder, bytes: number, write: boolean, delta: number): void =>
+    openFastWay(f, delta, bytes > 1 ? () => f.const(bytes) : null, write);
 
   const narrowLoad = (bits: 8 | 16 | 32): Callable => {
     const f = m.func([I32], [I32]);
     const delta = f.local(I32);
-    look(f, bits / 8, false, delta);
-    f.if(I32);
+    openFor(f, bits / 8, false, delta);
+    f.get(0).get(delta).op(w.I32_ADD).mem(LOAD[bits]).return();
+    f.end();
     f.get(0)
       .const(bits / 8)
       .call(slowRead);
-    f.else();
-    f.get(0).get(delta).op(w.I32_ADD).mem(LOAD[bits]);
-    f.end();
     return f;
   };
   const load32 = narrowLoad(32);
@@ -88,8 +104,9 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
   {
     const f = load64;
     const delta = f.local(I32);
-    look(f, 8, false, delta);
-    f.if(I64);
+    openFor(f, 8, false, delta);
+    f.get(0).get(delta).op(w.I32_ADD).mem(w.I64_LOAD).return();
+    f.end();
     // A fault at the lower half is the one that is told.
     f.get(0).call(load32).op(w.I64_EXTEND_I32_U);
     f.const(0).mem(w.I32_LOAD, addressOf('faultVector')).const(0).op(w.I32_GE_S).if(I64);
@@ -97,22 +114,17 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
     f.get(0).const(4).op(w.I32_ADD).call(load32).op(w.I64_EXTEND_I32_U).const64(32).op(w.I64_SHL);
     f.end();
     f.op(w.I64_OR);
-    f.else();
-    f.get(0).get(delta).op(w.I32_ADD).mem(w.I64_LOAD);
-    f.end();
   }
   const narrowStore = (bits: 8 | 16 | 32): Callable => {
     const f = m.func([I32, I32], []);
     const delta = f.local(I32);
-    look(f, bits / 8, true, delta);
-    f.if();
+    openFor(f, bits / 8, true, delta);
+    f.get(0).get(delta).op(w.I32_ADD).get(1).mem(STORE[bits]).return();
+    f.end();
     f.get(0)
       .const(bits / 8)
       .get(1)
       .call(slowWrite);
-    f.else();
-    f.get(0).get(delta).op(w.I32_ADD).get(1).mem(STORE[bits]);
-    f.end();
     return f;
   };
   const store32 = narrowStore(32);
@@ -120,30 +132,19 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
   {
     const f = store64;
     const delta = f.local(I32);
-    look(f, 8, true, delta);
-    f.if();
+    openFor(f, 8, true, delta);
+    f.get(0).get(delta).op(w.I32_ADD).get(1).mem(w.I64_STORE).return();
+    f.end();
     // checkStore comes before: neither half faults.
     f.get(0).get(1).op(w.I32_WRAP_I64).call(store32);
     f.get(0).const(4).op(w.I32_ADD).get(1).const64(32).op(w.I64_SHR_U, w.I32_WRAP_I64).call(store32);
-    f.else();
-    f.get(0).get(delta).op(w.I32_ADD).get(1).mem(w.I64_STORE);
-    f.end();
   }
   const checkWrite = m.func([I32, I32], []);
   {
     const f = checkWrite;
-    f.const(0)
-      .mem(w.I32_LOAD, TLB_BASE)
-      .get(0)
-      .const(10)
-      .op(w.I32_SHR_U)
-      .const(0x3ffffc)
-      .op(w.I32_AND, w.I32_ADD);
-    f.mem(w.I32_LOAD, TLB_WRITE).op(w.I32_EQZ);
-    f.get(0).const(4095).op(w.I32_AND).get(1).op(w.I32_ADD).const(4096).op(w.I32_GT_U, w.I32_OR);
-    f.if();
+    openFastWay(f, f.local(I32), () => f.get(1), true);
+    f.return().end();
     f.get(0).get(1).const(1).call(slowCheck);
-    f.end();
   }
   const segment = m.func([I32, I32, I32, I32], [I32]);
   {
@@ -178,5 +179,6 @@ export function defineHelpers(m: ModuleBuilder): Helpers {
     store: { 8: narrowStore(8), 16: narrowStore(16), 32: store32, 64: store64 },
     checkWrite,
     segment,
+    walk,
   };
 }

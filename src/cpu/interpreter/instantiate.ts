@@ -36,7 +36,15 @@ export interface InterpreterFor {
   /** By row number. */
   readonly isRare: Uint8Array;
   readonly rareOf: readonly (RareFunction | undefined)[];
-  start(imports: Imports): () => number;
+  start(imports: Imports): Started;
+}
+
+/** What the module exports. */
+export interface Started {
+  /** @returns EXIT_* */
+  run(): number;
+  /** The page walk (page-walk.ts); the module calls it by itself. */
+  walk(linear: number, write: number): number;
 }
 
 const MEANINGS = [alu, move, shift, multiplication, bits, stack, control, string, x87Meaning];
@@ -64,7 +72,7 @@ export function interpreterFor(memory: PhysicalMemory): InterpreterFor {
     rareOf,
     start: (imports) => {
       const env = { ...imports, memory: memory.memory };
-      return new WebAssembly.Instance(module, { env }).exports['run'] as () => number;
+      return new WebAssembly.Instance(module, { env }).exports as unknown as Started;
     },
   };
 }
