@@ -40,39 +40,38 @@ export const PART_CYCLES = 100_000;
 
 /** The hypercall under way, as far as it is cut into parts. One per hypervisor; nothing in it outlives a call. */
 export class Continuation {
-  /** The part is over when the clock has reached this. Infinity: no call is under way that could be met again. */
-  until = Number.POSITIVE_INFINITY;
+  /** Are the two times below those of this part? Calls that never look do not pay for them. */
+  begun = false;
+  /** The trace's record of a call that is no continuation: when it began is found there at its first look. */
+  record = 0;
+  /** The part is over when the clock has reached this. */
+  until = 0.5;
   /** The clock at the last look: an entry that took no time is charged at the next one. */
-  looked = 0;
+  looked = 0.5;
   /** The call is to be met again, with the arguments as its handler has left them. */
   wanted = false;
 }
 
-/** A call by `int $0x82` begins, or goes on, at this moment. */
+/** A part begins at this moment. */
 export function beginPart(continuation: Continuation, now: number): void {
+  continuation.begun = true;
   continuation.until = now + PART_CYCLES;
   continuation.looked = now;
-  continuation.wanted = false;
-}
-
-/** The call has come back, or is put aside. @returns whether it is to be met again. */
-export function endPart(continuation: Continuation): boolean {
-  continuation.until = Number.POSITIVE_INFINITY;
-  const { wanted } = continuation;
-  continuation.wanted = false;
-  return wanted;
 }
 
 /** Between two entries of a list: charges the one before if it took no time. Is the call to be put aside here? */
 export function partIsOver(hv: Hypervisor): boolean {
   const { continuation } = hv;
+  const { undone } = hv.current!.domain;
+  const { at, capacity } = hv.trace;
+  if (!continuation.begun) beginPart(continuation, at[continuation.record & (capacity - 1)]!);
   let now = hv.now();
   if (now === continuation.looked) {
     charge(hv, Math.max(1, hv.costs.entryCheck));
     now = hv.now();
   }
   continuation.looked = now;
-  return now >= continuation.until || hv.current!.domain.undone.length > 0;
+  return now >= continuation.until || undone.length > 0;
 }
 
 /** The handler has put what remains into its arguments. @returns what it may return. */

@@ -16,6 +16,8 @@ interface Unfinished {
 const keyOf = (vcpu: Vcpu) => vcpu.domain.id * 256 + vcpu.id;
 
 export class UnfinishedCalls {
+  /** Are there any, or is one going on? If not, a call need not ask. */
+  some = false;
   readonly #calls = new Map<number, Unfinished>();
   /** Records that the call under way goes on with: its own, then that of a multicall's first entry; -1: a new one. */
   #next = -1;
@@ -26,7 +28,9 @@ export class UnfinishedCalls {
 
   /** A call begins, or goes on. */
   begin(vcpu: Vcpu, eip: number, number: number, args: Uint32Array): void {
-    if (this.#calls.size === 0) return;
+    this.#next = -1;
+    this.#nextInner = -1;
+    this.some = this.#calls.size > 0;
     const key = keyOf(vcpu);
     const call = this.#calls.get(key);
     if (call === undefined || call.eip !== eip || call.number !== number) return;
@@ -50,11 +54,15 @@ export class UnfinishedCalls {
     this.#outer = sequence;
   }
 
-  /** The call has ended or, with what remains in its registers, is to be met again. */
-  end(vcpu: Vcpu, eip: number, number: number, args: Uint32Array, again: boolean): void {
-    this.#next = -1;
-    this.#nextInner = -1;
-    if (!again) return;
+  /** What a multicall's entry told does not count: the entry could not take what remains of it. */
+  forget(): void {
+    this.#outer = -1;
+    this.#inner = -1;
+  }
+
+  /** The call is to be met again, with what remains in its registers. */
+  end(vcpu: Vcpu, eip: number, number: number, args: Uint32Array): void {
+    this.some = true;
     this.#calls.set(keyOf(vcpu), {
       eip,
       number,
@@ -62,7 +70,6 @@ export class UnfinishedCalls {
       sequence: this.#outer,
       inner: this.#inner,
     });
-    this.#outer = -1;
-    this.#inner = -1;
+    this.forget();
   }
 }

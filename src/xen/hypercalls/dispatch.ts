@@ -7,7 +7,7 @@ import { EAX, EBP, EBX, ECX, EDI, EDX, ESI } from '../../cpu/layout.ts';
 import { EFAULT, EINVAL, ENOSYS, EPERM, errnoName } from '../abi/errno.ts';
 import { type FieldSpec, readField, type StructType, writeField } from '../abi/struct.ts';
 import { charge } from '../charge.ts';
-import { beginPart, endPart } from '../continuation.ts';
+import { beginPart } from '../continuation.ts';
 import { BREAK_ON_HYPERCALL, type Hypervisor } from '../hypervisor.ts';
 import { NO_RESULT, TRACE_hypercall, TRACE_WORDS } from '../trace.ts';
 import { RELOAD_all, RELOAD_code, type Vcpu } from '../vcpu.ts';
@@ -96,14 +96,18 @@ export function enterHypercall(hv: Hypervisor, vcpu: Vcpu, instructionLength: nu
   cpu.eip = (eip + instructionLength) >>> 0;
   cpu.retire();
   charge(hv, hv.costs.hypercall);
+  const { continuation } = hv;
   const { unfinished } = hv.trace;
-  unfinished.begin(vcpu, eip, number, registers);
-  const now = hv.now();
-  beginPart(hv.continuation, now);
-  const result = execute(hv, vcpu, number, registers, now);
-  const again = endPart(hv.continuation);
-  unfinished.end(vcpu, eip, number, registers, again);
-  if (again) {
+  continuation.begun = false;
+  continuation.record = hv.trace.total;
+  if (unfinished.some) {
+    unfinished.begin(vcpu, eip, number, registers);
+    beginPart(continuation, hv.now());
+  }
+  const result = executeHypercall(hv, vcpu, number, registers);
+  if (continuation.wanted) {
+    continuation.wanted = false;
+    unfinished.end(vcpu, eip, number, registers);
     // EAX still holds the number.
     cpu.setReg(EBX, registers[0]!);
     cpu.setReg(ECX, registers[1]!);
@@ -120,17 +124,12 @@ export function enterHypercall(hv: Hypervisor, vcpu: Vcpu, instructionLength: nu
   }
 }
 
-/** An entry of a multicall. @returns EAX, signed. */
-export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array): number {
-  return execute(hv, vcpu, number, args, hv.now());
-}
-
 /** The trace's record of a call that begins. @returns its sequence number */
-function record(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array, now: number): number {
+function record(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array): number {
   const { trace } = hv;
   const eip = (hv.cpu.eip - 2) >>> 0;
   const sequence = trace.record(
-    now,
+    hv.now(),
     TRACE_hypercall,
     vcpu.domain.id,
     vcpu.id,
@@ -145,12 +144,15 @@ function record(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array, n
   return sequence;
 }
 
-/** One hypercall, by itself or as an entry of a multicall. If it is to be met again, its result means nothing. */
-function execute(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array, now: number): number {
+/**
+ * One hypercall, by itself or as an entry of a multicall.
+ * @returns EAX, signed; of a call that is to be met again (hv.continuation), nothing of meaning.
+ */
+export function executeHypercall(hv: Hypervisor, vcpu: Vcpu, number: number, args: Uint32Array): number {
   const trace = hv.trace;
-  const begun = trace.unfinished.take();
-  const kept = trace.slotOf(begun) >= 0;
-  const sequence = kept ? begun : record(hv, vcpu, number, args, now);
+  const begun = trace.unfinished.some ? trace.unfinished.take() : -1;
+  const kept = begun >= 0 && trace.slotOf(begun) >= 0;
+  const sequence = kept ? begun : record(hv, vcpu, number, args);
   const slot = sequence & (trace.capacity - 1);
 
   const entry = number < compiled.length ? compiled[number] : undefined;

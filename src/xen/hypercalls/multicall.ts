@@ -54,6 +54,7 @@ export const multicall: HypercallRow = {
       if (hv.continuation.wanted) {
         if (writeArgs(hv, domain, at)) return putAside(hv, registers, i);
         hv.continuation.wanted = false;
+        hv.trace.unfinished.forget();
         return EFAULT;
       }
       if (op === IRET) return result;

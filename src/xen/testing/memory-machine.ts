@@ -11,7 +11,7 @@
 import { ACCESS_FETCH, ACCESS_USER, ACCESS_WRITE, type Processor } from '../../cpu/cpu.ts';
 import { FRAME_SIZE, PhysicalMemory } from '../../cpu/physical-memory.ts';
 import { audit } from '../audit.ts';
-import { Continuation } from '../continuation.ts';
+import { beginPart, Continuation } from '../continuation.ts';
 import { DEFAULT_COSTS } from '../costs.ts';
 import { Domain, type DomainConfig } from '../domain.ts';
 import { allocateDomainFrame, domainMemory } from '../domain-memory.ts';
@@ -292,8 +292,9 @@ export class Guest {
     const caller: Caller = { hv: this.hv, domain: this.domain, vcpu: this.vcpu };
     const registers = new Uint32Array(6);
     registers.set(args);
-    let result = row.run!(caller, registers);
     const { continuation } = this.hv;
+    beginPart(continuation, Number.POSITIVE_INFINITY);
+    let result = row.run!(caller, registers);
     for (undoAll(this.hv, this.domain); continuation.wanted; undoAll(this.hv, this.domain)) {
       continuation.wanted = false;
       result = row.run!(caller, registers);
