@@ -81,6 +81,8 @@ const STINT_MAX = 100_000;
 /** Limits from here on count as flat: nothing above is ever mapped for a guest of Xen. */
 const FLAT_LIMIT = 0xf67fffff;
 const DR6_BS = 0x4000;
+/** The interrupt shadow's word carries the data breakpoints (bits of DR6) that it holds back from here on. */
+const HELD_SHIFT = 8;
 const NOT_SAVED = ['countdown', 'retired', 'sliceEnd', 'faultVector', 'faultCode'] as const;
 
 export class I386 implements Processor {
@@ -356,6 +358,7 @@ export class I386 implements Processor {
     if (this.isStale) this.refresh();
     let stepped = false;
     let slow = false;
+    let held = 0;
     if (this.isSlow()) {
       slow = true;
       if (this.breakpoints.areOn && (u32[EFLAGS]! & RF) === 0 && u32[SHADOW] === 0) {
@@ -367,6 +370,7 @@ export class I386 implements Processor {
         }
       }
       stepped = (u32[EFLAGS]! & TF) !== 0;
+      held = u32[SHADOW]! >>> HELD_SHIFT;
       u32[SHADOW] = 0;
       this.breakpoints.hits = 0;
       most = 1;
@@ -387,14 +391,19 @@ export class I386 implements Processor {
 
     // A fault at the first byte of the next instruction does not belong to the one that was stepped over.
     if (exit === EXIT_FAULT) this.deliverFault();
-    else if (exit === EXIT_LEAVE) this.act(done);
+    else if (exit === EXIT_LEAVE) this.act(done, held !== 0);
     else if (slow && done > 0) {
       u32[EFLAGS]! &= ~RF;
-      if (stepped || this.breakpoints.hits !== 0) {
-        u32[DR + 6]! |= this.breakpoints.hits | (stepped ? DR6_BS : 0);
-        if (u32[SHADOW] === 0) this.sink.exception(VECTOR_DB, -1);
+      const hits = this.breakpoints.hits | held;
+      // MOV SS: its step is not reported at all, what it touched is held back.
+      if (u32[SHADOW] !== 0) u32[SHADOW]! |= hits << HELD_SHIFT;
+      else if (stepped || hits !== 0) {
+        u32[DR + 6]! |= hits | (stepped ? DR6_BS : 0);
+        this.sink.exception(VECTOR_DB, -1);
       }
+      held = 0;
     }
+    if (held !== 0) this.sink.heldBreakpoints?.(held);
   }
 
   private deliverFault(): void {
@@ -422,7 +431,8 @@ export class I386 implements Processor {
     return operands.some((operand) => operand.kind === 'memory' && operand.segment === SS);
   }
 
-  private act(done: number): void {
+  /** @param isWoken a trap is due: HLT ends at once. */
+  private act(done: number, isWoken: boolean): void {
     const { inner, sink } = this;
     if (done > 0) this.u32[EFLAGS]! &= ~RF;
     switch (inner.action) {
@@ -433,7 +443,7 @@ export class I386 implements Processor {
         sink.exception(inner.vector, inner.code);
         break;
       case ACTION_HALT:
-        sink.halted();
+        if (!isWoken) sink.halted();
         break;
     }
   }

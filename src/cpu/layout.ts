@@ -70,7 +70,12 @@ const ROWS = [
   ['dr', 'u32', 8, 'DR0-DR7'],
   ['faultCode', 'u32', 1, 'error code of the fault being raised'],
   ['faultVector', 'i32', 1, 'vector of the fault being raised, -1 none'],
-  ['interruptShadow', 'u32', 1, '1 after MOV SS / POP SS / STI: traps wait for one instruction'],
+  [
+    'interruptShadow',
+    'u32',
+    1,
+    'bit 0 after MOV SS / POP SS / STI: traps wait for one instruction; from bit 8 the DR6 bits of those that do',
+  ],
   [
     'countdown',
     'i32',

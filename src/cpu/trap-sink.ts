@@ -19,6 +19,13 @@ export interface TrapSink {
   softwareInterrupt(vector: number, instructionLength: number): void;
 
   /**
+   * MOV SS or POP SS touched watched data, and the next instruction left through one of the two doors above: the #DB
+   * that the shadow held back is due where the sink has put eip, the first instruction of whoever handles it.
+   * @param hits bits of DR6, which the processor has not set.
+   */
+  heldBreakpoints?(hits: number): void;
+
+  /**
    * (inside) Machine address of the 8-byte descriptor that `selector` names, for a load, LAR, LSL, VERR, gates.
    * DESCRIPTOR_OUTSIDE_TABLE when the index is beyond the table (#GP(selector) or the quiet failure of LAR);
    * DESCRIPTOR_FAULT when reading it page-faulted: state.faultVector, faultCode and cr2 are then set.

@@ -104,6 +104,43 @@ describe.each(FLAVOURS)('on the processor, $name', (options) => {
     ).toEqual(['1', '1']);
   });
 
+  it("a #DB that MOV SS holds back over int $0x80 is the guest's where the gate is its own, else Xen's, who ignores it", () => {
+    // The watched word is DATA; set_debugreg is 8, get_debugreg 9.
+    const watched = (entry: string) =>
+      runAsm(
+        `start: call 3, 0xe021, BASE + 0x1800
+           movl $DATA, %ecx; movl $0, %ebx; movl $8, %eax; int $0x82
+           call 8, 7, 0xf0001
+           pushl $0xe033; pushl $BASE + 0x4f00; pushl $0x202; pushl $0xe02b; pushl $user; iret
+         user: movl $0xe033, %eax; movl %eax, %ds
+           movw DATA, %ss
+           ${entry}
+         trap128: inner: incl RESULTS
+           call 9, 6
+           andl $15, %eax
+           save 3
+           done
+         trap13: incl RESULTS + 16
+           call 9, 6
+           andl $15, %eax
+           save 3
+           done
+         trap1: movl (%esp), %eax; save 1
+           incl RESULTS + 8
+           iret`,
+        { ...options, data: () => [0xe033] },
+      );
+    const direct = watched('int $0x80');
+    expect(direct.end).toMatchObject({ reason: 'poweroff' });
+    expect(direct.results.slice(0, 3)).toEqual(old ? [1, direct.labels['inner'], 1] : [1, 0, 0]);
+    expect(direct.results[3]).toBe(old ? 1 : 0);
+    const through = watched('int $0x81');
+    expect(through.end).toMatchObject({ reason: 'poweroff' });
+    expect(through.results.slice(1, 5)).toEqual([0, 0, 0, 1]);
+    const behind = watched('behind: nop; after: int $0x81');
+    expect(behind.results.slice(1, 5)).toEqual([behind.labels['after'], 1, 1, 1]);
+  });
+
   it('a page fault leaves its address in vcpu_info and can be repaired and tried again', () => {
     // DATA: the entry that maps page 5 at page 40.
     expect(

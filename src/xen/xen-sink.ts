@@ -47,6 +47,8 @@ const kernelStackScratch = { ss: 0, esp: 0 };
 
 export class XenSink implements TrapSink {
   #hv: Hypervisor | null = null;
+  /** Did the processor pass to the guest's handler by itself, not by the hypervisor? */
+  #wasDirect = false;
 
   /** The hypervisor that owns the processor; once, before anything runs. */
   attach(hv: Hypervisor): void {
@@ -64,6 +66,7 @@ export class XenSink implements TrapSink {
   exception(vector: number, errorCode: number): void {
     const { hv, vcpu } = this.#current();
     hv.lastRefusal = null;
+    this.#wasDirect = false;
     handleException(hv, vcpu, vector, errorCode);
     leave(hv, vcpu);
   }
@@ -72,6 +75,7 @@ export class XenSink implements TrapSink {
     const { hv, vcpu } = this.#current();
     const cpu = hv.cpu;
     hv.lastRefusal = null;
+    this.#wasDirect = false;
     if (vector === HYPERCALL_VECTOR && cpu.cpl === 1) {
       enterHypercall(hv, vcpu, instructionLength);
     } else if (vector === VECTOR_BP || vector === VECTOR_OF) {
@@ -82,12 +86,24 @@ export class XenSink implements TrapSink {
     } else if ((vcpu.trapFlags[vector]! & TI_DPL_MASK) >= cpu.cpl) {
       cpu.eip = (cpu.eip + instructionLength) >>> 0;
       cpu.retire();
-      if (vector === 0x80 && hasDirectGate(vcpu)) deliverDirect80(hv, vcpu);
+      this.#wasDirect = vector === 0x80 && hasDirectGate(vcpu);
+      if (this.#wasDirect) deliverDirect80(hv, vcpu);
       else deliverTrap(hv, vcpu, vector, -1, currentContext(hv));
     } else {
       handleException(hv, vcpu, VECTOR_GP, vector * 8 + 2);
     }
     leave(hv, vcpu);
+  }
+
+  /**
+   * Everything comes to the hypervisor first, so this #DB hits its own first instruction: it ignores it, and the guest
+   * hears nothing. Where the processor goes straight to the guest's handler, it is the guest's.
+   */
+  heldBreakpoints(hits: number): void {
+    const { hv, vcpu } = this.#current();
+    if (!this.#wasDirect || vcpu.domain.end !== null) return;
+    hv.cpu.setDr(6, hv.cpu.getDr(6) | hits);
+    this.exception(VECTOR_DB, -1);
   }
 
   descriptorAddress(selector: number): number {

@@ -10,6 +10,7 @@ import {
   refusalCode,
   refusalVector,
   VECTOR_BP,
+  VECTOR_DB,
   VECTOR_DE,
   VECTOR_DF,
   VECTOR_GP,
@@ -66,6 +67,12 @@ export class BareSink implements TrapSink {
     const refused = deliverThroughIdt(this.cpu, vector, -1, SOFTWARE, behind, false);
     // The interrupt itself is benign: whatever came up is delivered as an ordinary fault of the instruction.
     if (refused !== 0) this.deliver(refusalVector(refused), refusalCode(refused), true);
+  }
+
+  heldBreakpoints(hits: number): void {
+    if (this.isShutDown) return;
+    this.cpu.setDr(6, this.cpu.getDr(6) | hits);
+    this.exception(VECTOR_DB, -1);
   }
 
   /** An external interrupt. It is delivered as soon as IF and the interrupt shadow allow: see deliverWaiting. */

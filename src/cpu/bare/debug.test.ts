@@ -130,6 +130,108 @@ describe('breakpoints', () => {
       expect(dr6(rig)).toBe(hit ? 4 : 0);
     }
   });
+  describe('on data that MOV SS or POP SS touches wait for the instruction behind it', () => {
+    const SS = dataOf(0);
+    /** @param rest follows a MOV SS from watched memory. */
+    const shadowed = (rest: string): Rig => {
+      const rig = newRig();
+      rig.load(code(`mov 0x9000, %ss\n ${rest}`));
+      rig.write(DATA, SS);
+      watch(rig, 1, DATA, 'access', 4);
+      return rig;
+    };
+    it('and trap behind that, wherever it goes', () => {
+      for (const [rest, at] of [
+        ['nop\n nop', '8007'],
+        ['mov $0x5000, %esp\n nop', '800b'],
+        ['jmp .+0x20\n nop', '8026'],
+        ['movw 0x9000, %ax\n nop', '800c'],
+      ] as const) {
+        const rig = shadowed(rest);
+        expect(go(rig, 5), rest).toBe(`#DB at ${at}`);
+        expect(dr6(rig), rest).toBe(2);
+        expect(go(rig, 1), rest).not.toContain('#DB');
+      }
+    });
+    it('POP SS too', () => {
+      const rig = newRig();
+      rig.load(code('pop %ss\n nop\n nop'));
+      rig.push(SS);
+      watch(rig, 0, rig.get('esp'), 'access', 4);
+      expect(go(rig, 5)).toBe('#DB at 8002');
+      expect(dr6(rig)).toBe(1);
+    });
+    it('with all that this one hits itself, and its step', () => {
+      const rig = shadowed('mov %eax, 0x9100\n nop');
+      watch(rig, 3, 0x9100, 'write', 4);
+      rig.cpu.eflags |= TF;
+      expect(go(rig, 5)).toBe('#DB at 800b');
+      expect(dr6(rig)).toBe(2 | 8 | BS);
+    });
+    it('DR6 tells nothing before', () => {
+      const rig = shadowed('nop');
+      expect(go(rig, 1)).toBe('ok at 8006');
+      expect(dr6(rig)).toBe(0);
+    });
+    it('a second MOV SS holds them back once more', () => {
+      const rig = shadowed('mov %eax, %ss\n nop\n nop');
+      rig.set({ eax: SS });
+      expect(go(rig, 5)).toBe('#DB at 8009');
+      expect(dr6(rig)).toBe(2);
+    });
+    it('also in a state that is saved in between', () => {
+      const rig = shadowed('nop\n nop');
+      rig.cpu.run(1);
+      const state = new Uint8Array(1024);
+      rig.cpu.saveState(state);
+      rig.load(code('nop\n nop'));
+      go(rig, 2);
+      rig.cpu.loadState(state);
+      rig.load(code('mov 0x9000, %ss\n nop\n nop'));
+      rig.cpu.eip = 0x8006;
+      expect(go(rig, 5)).toBe('#DB at 8007');
+    });
+    it('and come at the first instruction of the handler, if it raises something', () => {
+      for (const [rest, vector] of [
+        ['int $0x40', 0x40],
+        ['int3', 3],
+        ['ud2', 6],
+        ['div %ecx', 0],
+      ] as const) {
+        const rig = shadowed(rest);
+        rig.sink.recording = false;
+        rig.cpu.run(2);
+        expect(rig.cpu.eip, rest).toBe(HANDLERS + 16);
+        // Interrupted: the handler of the vector, in ring 0.
+        expect(rig.stack(2), rest).toBe(`${(HANDLERS + 16 * vector).toString(16)} 8`);
+        expect(dr6(rig), rest).toBe(2);
+      }
+    });
+    it('and wake HLT', () => {
+      const rig = shadowed('hlt\n nop');
+      expect(go(rig, 5)).toBe('#DB at 8007');
+      expect(rig.sink.isHalted).toBe(false);
+    });
+    it('a fetch that faults does not lose them', () => {
+      const rig = newRig();
+      rig.sink.recording = false;
+      const at = 0x9000 - 6;
+      rig.load(code('mov 0xa000, %ss'), at);
+      rig.write(0xa000, SS);
+      watch(rig, 1, 0xa000, 'access', 4);
+      // One page table behind one directory: all of it but the page behind the instruction.
+      rig.write(0x20000, 0x21007);
+      for (let page = 0; page < 0x30; page++) rig.write(0x21000 + 4 * page, (page << 12) | 7);
+      rig.write(0x21000 + 4 * 9, 0);
+      rig.cpu.cr3 = 0x20000;
+      rig.cpu.cr0 = 0x80000011;
+      rig.cpu.flushTlb();
+      rig.cpu.run(2);
+      expect(rig.cpu.eip).toBe(HANDLERS + 16);
+      expect(rig.stack(2)).toBe(`${(HANDLERS + 16 * 14).toString(16)} 8`);
+      expect(dr6(rig)).toBe(2);
+    });
+  });
   it('disabled ones do nothing', () => {
     const rig = newRig();
     rig.cpu.setDr(0, 0x8001);
