@@ -45,8 +45,8 @@ function runToEnd(options: BootOptions, host: Host): Result<number> {
 
   const jsonOnStdout = options.json === '-';
   const printed: { output: ConsoleOutput | null } = { output: null };
-  const started = start(options, costs.value, planned.value, (domid, bytes) =>
-    printed.output?.print(domid, bytes),
+  const started = start(options, costs.value, planned.value, (domid, bytes, emergency) =>
+    printed.output?.print(domid, bytes, emergency),
   );
   if (!started.ok) return started;
   const session = started.value;

@@ -3,6 +3,7 @@ import type { Remote } from 'comlink';
 import type { Result, UserError } from '../base/result.ts';
 import { LabClient, transferring, WorkerGone } from '../worker/client.ts';
 import type {
+  ConsoleChunk,
   DomainRequest,
   LabApi,
   MachineSettings,
@@ -11,7 +12,7 @@ import type {
   Snapshot,
   StepKind,
 } from '../worker/protocol.ts';
-import { consoleKey } from './consoles.ts';
+import { consoleKey, hasRing } from './consoles.ts';
 import { type Demo, demoDomainName, fetchGallery, fetchImage } from './gallery.ts';
 import { consoles, INITIAL_WINDOW, type LabState, type LabStore, type Screen } from './lab-store.ts';
 import { storeLayout } from './layout.ts';
@@ -33,7 +34,7 @@ export class LabActions {
     this.#store = store;
     this.#client = new LabClient(createWorker, {
       snapshot: (snapshot) => this.#take(snapshot),
-      console: (chunk) => consoles.write(this.key(chunk.domid), chunk.bytes),
+      console: (chunk) => this.#printed(chunk),
       ready: () => void this.#begin(),
       died: (reason) => this.#lost(reason),
     });
@@ -51,6 +52,14 @@ export class LabActions {
   /** Console key of a domain of the present machine. */
   key(domid: number): string {
     return consoleKey(this.#store.getState().generation, domid);
+  }
+
+  async #printed({ domid, bytes, emergency }: ConsoleChunk): Promise<void> {
+    const key = this.key(domid);
+    if (emergency && hasRing(key) && !this.#store.getState().emergencyConsoles.includes(key)) {
+      this.#store.setState(({ emergencyConsoles }) => ({ emergencyConsoles: [...emergencyConsoles, key] }));
+    }
+    await consoles.write(key, bytes, emergency);
   }
 
   // ---------------------------------------------------------------- machine
@@ -416,7 +425,10 @@ export class LabActions {
     }));
     const kept = [...former, ...going].slice(-FORMER_KEPT);
     consoles.forget((key) => kept.some((f) => f.key === key));
-    this.#store.setState({ former: kept });
+    this.#store.setState(({ emergencyConsoles }) => ({
+      former: kept,
+      emergencyConsoles: emergencyConsoles.filter((key) => kept.some((f) => f.key === key)),
+    }));
   }
 
   #lost(reason: string): void {

@@ -7,19 +7,27 @@
 const KEPT_BYTES = 1 << 20;
 
 export interface ConsoleSink {
-  /** Resolves when the bytes are on the screen. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Resolves when the bytes are on the screen. @param emergency they came by console_io. */
+  write(bytes: Uint8Array, emergency: boolean): Promise<void>;
+}
+
+interface Chunk {
+  bytes: Uint8Array;
+  emergency: boolean;
 }
 
 export interface ConsoleLog {
   /** `generation:domid`; a generation is the life of one machine. */
   readonly key: string;
-  readonly chunks: Uint8Array[];
+  readonly chunks: Chunk[];
   size: number;
   sink: ConsoleSink | null;
 }
 
 export const consoleKey = (generation: number, domid: number): string => `${generation}:${domid}`;
+
+/** The initial domain has no console ring: what it prints by console_io is its console, not a second stream. */
+export const hasRing = (key: string): boolean => !key.endsWith(':0');
 
 export class Consoles {
   readonly #logs = new Map<string, ConsoleLog>();
@@ -33,19 +41,19 @@ export class Consoles {
     return log;
   }
 
-  async write(key: string, bytes: Uint8Array): Promise<void> {
+  async write(key: string, bytes: Uint8Array, emergency: boolean): Promise<void> {
     const log = this.log(key);
-    log.chunks.push(bytes);
+    log.chunks.push({ bytes, emergency });
     log.size += bytes.length;
-    while (log.size > KEPT_BYTES && log.chunks.length > 1) log.size -= log.chunks.shift()!.length;
-    await log.sink?.write(bytes);
+    while (log.size > KEPT_BYTES && log.chunks.length > 1) log.size -= log.chunks.shift()!.bytes.length;
+    await log.sink?.write(bytes, emergency);
   }
 
   /** Shows a log from its first kept byte on, and from now on what comes. */
   attach(key: string, sink: ConsoleSink): void {
     const log = this.log(key);
     log.sink = sink;
-    for (const chunk of log.chunks) void sink.write(chunk);
+    for (const { bytes, emergency } of log.chunks) void sink.write(bytes, emergency);
   }
 
   detach(key: string): void {
@@ -55,7 +63,7 @@ export class Consoles {
   text(key: string): string {
     const decoder = new TextDecoder();
     return this.log(key)
-      .chunks.map((chunk) => decoder.decode(chunk, { stream: true }))
+      .chunks.map(({ bytes }) => decoder.decode(bytes, { stream: true }))
       .join('');
   }
 

@@ -82,6 +82,8 @@ export interface LabState {
   /** CPUs of the next machine, where its demo does not say. */
   cpus: number;
   former: readonly FormerConsole[];
+  /** Keys of the consoles on which console_io printed beside a console ring. */
+  emergencyConsoles: readonly string[];
   /** Key of a former console that is shown instead of the selected domain's. */
   shownFormer: string | null;
 }
@@ -120,6 +122,7 @@ export function createLabStore(layout: Layout) {
     memoryMiB: 256,
     cpus: 1,
     former: [],
+    emergencyConsoles: [],
     shownFormer: null,
   }));
 }

@@ -1,6 +1,6 @@
 /** The console of the selected domain: a terminal to read, type, search and copy. */
 import { useEffect, useRef, useState } from 'react';
-import { consoleKey } from '../../../store/consoles.ts';
+import { consoleKey, hasRing } from '../../../store/consoles.ts';
 import { actions, labStore, useLab } from '../../../store/lab.ts';
 import { consoles } from '../../../store/lab-store.ts';
 import type { DomainSummary } from '../../../worker/protocol.ts';
@@ -79,6 +79,7 @@ export function ConsolePanel() {
           terminal={terminal}
         />
       )}
+      {key !== null && <Streams consoleName={key} />}
       {shownFormer === null && <Part />}
       {shownFormer === null && domain !== undefined && domain.ending !== null && (
         <p className={css['ended']} data-testid="console-ended">
@@ -89,6 +90,21 @@ export function ConsolePanel() {
         </p>
       )}
     </Panel>
+  );
+}
+
+/** Which of the two streams is which, once there are two. */
+function Streams({ consoleName }: { consoleName: string }) {
+  const shown = useLab((s) => s.emergencyConsoles.includes(consoleName));
+  if (!shown) return null;
+  return (
+    <p
+      className={css['streams']}
+      data-testid="streams"
+      title="Two streams of one guest. console_io is the hypervisor's own console: it works from the first instruction on, and 3.0.2 lets every domain print there. The console ring is a page shared with the toolstack, which the kernel sets up later. The lab begins a new line where the stream changes."
+    >
+      <span className={css['faint']}>Pale: the emergency console (console_io).</span> Plain: the console ring.
+    </p>
   );
 }
 
@@ -142,6 +158,7 @@ function Screen(props: {
       fontSize,
       label: props.label,
       leastColumns,
+      dimsEmergency: hasRing(props.consoleName),
       typed: (bytes) => typed.current(bytes),
       placesCursor: () => setLeastColumns(USUAL_COLUMNS),
     });

@@ -1,12 +1,13 @@
 /**
- * One xterm on one console log. Bytes go straight to xterm, which knows no markup; its write callback is the flow
- * control. What is typed goes to the domain as bytes.
+ * One xterm on one console log. Bytes go to xterm, which knows no markup, with the two streams told apart; its write
+ * callback is the flow control. What is typed goes to the domain as bytes.
  */
 import { FitAddon } from '@xterm/addon-fit';
 import { SearchAddon } from '@xterm/addon-search';
 import { WebLinksAddon } from '@xterm/addon-web-links';
 import { type ITheme, Terminal } from '@xterm/xterm';
 import type { ConsoleSink } from '../../../store/consoles.ts';
+import { TwoStreams } from './two-streams.ts';
 
 const SCROLLBACK_ROWS = 10_000;
 /** Kernels that place the cursor count on this many columns. */
@@ -16,6 +17,8 @@ export interface TerminalOptions {
   fontSize: number;
   label: string;
   leastColumns: number;
+  /** What comes by console_io is faint. */
+  dimsEmergency: boolean;
   typed(bytes: Uint8Array): void;
   /** The guest has begun to place the cursor: it counts on USUAL_COLUMNS. */
   placesCursor(): void;
@@ -27,12 +30,14 @@ export class ConsoleTerminal implements ConsoleSink {
   readonly #search = new SearchAddon();
   readonly #observer: ResizeObserver;
   readonly #leastColumns: number;
+  readonly #streams: TwoStreams;
   /** Writers whose text xterm has not taken in yet. */
   readonly #writing = new Set<() => void>();
   #found: (result: { index: number; count: number }) => void = () => {};
 
   constructor(host: HTMLElement, options: TerminalOptions) {
     this.#leastColumns = options.leastColumns;
+    this.#streams = new TwoStreams(options.dimsEmergency);
     this.#terminal = new Terminal({
       fontFamily: '"IBM Plex Mono", ui-monospace, Consolas, "DejaVu Sans Mono", monospace',
       fontSize: options.fontSize,
@@ -69,14 +74,15 @@ export class ConsoleTerminal implements ConsoleSink {
     void document.fonts?.ready.then(() => this.fit());
   }
 
-  write(bytes: Uint8Array): Promise<void> {
+  write(bytes: Uint8Array, emergency: boolean): Promise<void> {
+    const shown = this.#streams.show(bytes, emergency);
     return new Promise((resolve) => {
       const done = () => {
         this.#writing.delete(done);
         resolve();
       };
       this.#writing.add(done);
-      this.#terminal.write(bytes, done);
+      this.#terminal.write(shown, done);
     });
   }
 
