@@ -137,17 +137,20 @@ describe.each(FLAVOURS)('a long call is met again, $name', (options) => {
     );
   });
 
-  it.runIf(modern)('an endless grant_table_op, every element of which fails', () => {
-    isCutUp(
-      () => {
-        const guest = make();
-        fillMirror(guest, [0]);
-        return guest;
-      },
-      GRANT_TABLE_OP,
-      [1, MIRRORS, 2 ** 25],
-    );
-  });
+  // 3.0.2 takes at most 512 elements.
+  if (modern) {
+    it('an endless grant_table_op, every element of which fails', () => {
+      isCutUp(
+        () => {
+          const guest = make();
+          fillMirror(guest, [0]);
+          return guest;
+        },
+        GRANT_TABLE_OP,
+        [1, MIRRORS, 2 ** 25],
+      );
+    });
+  }
 
   it('a count that reaches beyond the addresses, or a first entry that fails, comes back at once', () => {
     const guest = make();
@@ -285,24 +288,27 @@ describe.each(FLAVOURS)('a long call is met again, $name', (options) => {
     expect([increased.eax, increased.continued]).toEqual([3400 - before, 1]);
   });
 
-  it.runIf(modern)('exchange keeps nr_exchanged up to date', () => {
-    const guest = make({ maxFrames: 3400 });
-    const COUNT = 2800;
-    const IN = LIST + 4096;
-    const OUT = LIST + 8 * 4096;
-    for (let i = 0; i < COUNT; i++) guest.put(IN + 4 * i, 0x6000 + i);
-    guest.put(LIST, IN, COUNT, 0, 0, DOMID_SELF);
-    expect(guest.call(MEMORY_OP, [6, LIST]).eax).toBe(COUNT);
-    const old = guest.word(IN);
-    for (let i = 0; i < COUNT; i++) guest.put(OUT + 4 * i, 0x9000 + i);
-    guest.put(LIST, IN, COUNT, 0, 0, DOMID_SELF, OUT, COUNT, 0, 0, DOMID_SELF, 0);
-    const outcome = guest.call(MEMORY_OP, [11, LIST]);
-    expect([outcome.eax, outcome.continued]).toEqual([0, 1]);
-    expect(guest.word(LIST + 40)).toBe(COUNT);
-    expect(guest.word(OUT)).not.toBe(old);
-    for (const i of [0, 2499, 2500, COUNT - 1])
-      expect(guest.hv.m2p.get(guest.word(OUT + 4 * i))).toBe(0x9000 + i);
-  });
+  // 3.0.2 has no XENMEM_exchange.
+  if (modern) {
+    it('exchange keeps nr_exchanged up to date', () => {
+      const guest = make({ maxFrames: 3400 });
+      const COUNT = 2800;
+      const IN = LIST + 4096;
+      const OUT = LIST + 8 * 4096;
+      for (let i = 0; i < COUNT; i++) guest.put(IN + 4 * i, 0x6000 + i);
+      guest.put(LIST, IN, COUNT, 0, 0, DOMID_SELF);
+      expect(guest.call(MEMORY_OP, [6, LIST]).eax).toBe(COUNT);
+      const old = guest.word(IN);
+      for (let i = 0; i < COUNT; i++) guest.put(OUT + 4 * i, 0x9000 + i);
+      guest.put(LIST, IN, COUNT, 0, 0, DOMID_SELF, OUT, COUNT, 0, 0, DOMID_SELF, 0);
+      const outcome = guest.call(MEMORY_OP, [11, LIST]);
+      expect([outcome.eax, outcome.continued]).toEqual([0, 1]);
+      expect(guest.word(LIST + 40)).toBe(COUNT);
+      expect(guest.word(OUT)).not.toBe(old);
+      for (const i of [0, 2499, 2500, COUNT - 1])
+        expect(guest.hv.m2p.get(guest.word(OUT + 4 * i))).toBe(0x9000 + i);
+    });
+  }
 
   it('the console prints a long text once, in order', () => {
     const guest = make({ privileged: true });
@@ -325,9 +331,9 @@ describe.each(FLAVOURS)('a long call is met again, $name', (options) => {
       expect(guest.vcpu.trapAddress[v]).toBe(0x1000 + v + 256 * Math.floor((COUNT - 1 - v) / 256));
   });
 
-  it.runIf(options.abi === 'x86_32')(
-    'what an entry leaves undone is done before the next one, in pieces',
-    () => {
+  // With PAE a chain of tables that each name one another is not possible: levels have types of their own.
+  if (options.abi === 'x86_32') {
+    it('what an entry leaves undone is done before the next one, in pieces', () => {
       const guest = make({ maxFrames: 600 });
       const { hv, domain } = guest;
       const COUNT = 400;
@@ -361,8 +367,8 @@ describe.each(FLAVOURS)('a long call is met again, $name', (options) => {
       expect([guest.registers()[0], guest.word(LIST + 36), guest.word(LIST + 68)]).toEqual([0, 0, 0]);
       expect(hv.memory.read32(tables[0]! * 4096)).toBe(word);
       expect(domain.undone).toEqual([]);
-    },
-  );
+    });
+  }
 
   it('takes its time even where the cost table says that entries are free', () => {
     const guest = make();

@@ -58,10 +58,9 @@ function build(memory: PhysicalMemory): Uint8Array {
     if (offset > 0) f.op(I64_OR);
   }
   f.get(mask).op(I64_AND).op(I64_EQZ);
-  const empty = f.if();
+  f.if();
   f.get(at).const(GROUP).op(I32_ADD).set(at).br(next);
   f.end();
-  void empty;
   f.end().end();
   f.get(at);
   m.export('scan', f);

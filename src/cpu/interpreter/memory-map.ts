@@ -48,10 +48,8 @@ export const STINT_LEFT = SCRATCH_BASE;
 /** Read table of the current privilege (or TLB_EMPTY), and code table of it. */
 export const TLB_BASE = SCRATCH_BASE + 4;
 export const CODE_BASE = SCRATCH_BASE + 8;
-/** Result of an address record: linear address, offset, segment number. */
+/** Result of an address record: linear address. */
 export const EA_LINEAR = SCRATCH_BASE + 12;
-export const EA_OFFSET = SCRATCH_BASE + 16;
-export const EA_SEGMENT = SCRATCH_BASE + 20;
 /** Where the dispatch loop stands while it is left: record, offset in CS of its page, address of the operand. */
 export const AT_RECORD = SCRATCH_BASE + 24;
 export const AT_PAGE_EIP = SCRATCH_BASE + 28;

@@ -6,6 +6,7 @@ import type { DomainRequest } from '../../../worker/protocol.ts';
 import css from './dialogs.module.css';
 import { adviceFor, fileSize, nameOfFile, readFile } from './files.ts';
 import { CPUS } from './machine.ts';
+import { WholeNumber, wholeNumber } from './whole-number.tsx';
 
 export function OpenDialog() {
   const open = useLab((s) => s.dialog === 'open');
@@ -22,6 +23,7 @@ export function OpenDialog() {
   );
 }
 
+const MOST_MIB = 1024;
 /** As many as shared_info has room for. */
 const MOST_VCPUS = 32;
 const ABIS: readonly (readonly [DomainRequest['abi'], string])[] = [
@@ -51,17 +53,15 @@ function OpenForm() {
   const lives = useLab((s) => (s.views.domains?.domains.length ?? 0) > 0);
   const cpus = chosenCpus ?? presentCpus;
   const kernel = files.kernel;
-  const memory = Number(memoryMiB);
-  const memoryWrong = !Number.isInteger(memory) || memory < 1 || memory > 1024;
-  const vcpus = Number(vcpusText);
-  const vcpusWrong = !Number.isInteger(vcpus) || vcpus < 1 || vcpus > MOST_VCPUS;
+  const memory = wholeNumber(memoryMiB, MOST_MIB);
+  const vcpus = wholeNumber(vcpusText, MOST_VCPUS);
 
   // A refused image leaves the dialog open, so that the settings can be corrected.
   useEffect(() => () => labStore.setState({ error: null }), []);
 
   const boot = async (event: FormEvent) => {
     event.preventDefault();
-    if (kernel === null || memoryWrong || vcpusWrong) return;
+    if (kernel === null || memory === null || vcpus === null) return;
     const report = (title: string) => (received: number, total: number) =>
       labStore.setState({
         progress: {
@@ -131,34 +131,8 @@ function OpenForm() {
           onChange={(event) => setCommandLine(event.target.value)}
         />
       </label>
-      <label>
-        <span>Memory, MiB</span>
-        <input
-          className="mono"
-          inputMode="numeric"
-          value={memoryMiB}
-          aria-invalid={memoryWrong}
-          aria-describedby="memory-rule"
-          onChange={(event) => setMemory(event.target.value)}
-        />
-      </label>
-      <p id="memory-rule" className={`small ${css['rule']} ${memoryWrong ? '' : 'unseen'}`}>
-        A whole number from 1 to 1024.
-      </p>
-      <label>
-        <span>Vcpus</span>
-        <input
-          className="mono"
-          inputMode="numeric"
-          value={vcpusText}
-          aria-invalid={vcpusWrong}
-          aria-describedby="vcpus-rule"
-          onChange={(event) => setVcpus(event.target.value)}
-        />
-      </label>
-      <p id="vcpus-rule" className={`small ${css['rule']} ${vcpusWrong ? '' : 'unseen'}`}>
-        A whole number from 1 to {MOST_VCPUS}.
-      </p>
+      <WholeNumber label="Memory, MiB" text={memoryMiB} most={MOST_MIB} onText={setMemory} />
+      <WholeNumber label="Vcpus" text={vcpusText} most={MOST_VCPUS} onText={setVcpus} />
       <label>
         <span>Machine CPUs</span>
         <select
@@ -231,7 +205,7 @@ function OpenForm() {
         <button
           type="submit"
           className="primary"
-          disabled={kernel === null || memoryWrong || vcpusWrong || progress !== null || !ready}
+          disabled={kernel === null || memory === null || vcpus === null || progress !== null || !ready}
           title={kernel === null ? 'Choose a kernel first.' : undefined}
         >
           Boot
